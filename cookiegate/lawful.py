@@ -1,0 +1,128 @@
+"""`decide(policy, signals, consent, now)`: what is allowed for this visitor now, on which basis, and why.
+
+The precedence is that of the law as `docs/lawful.md` cites it: a signal can only ever deny; a stored choice counts
+while it is valid and answers the present question; nothing but an explicit act grants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from .consent import Consent
+from .policy import Basis, Policy, Purpose
+from .signals import Signals
+
+REASONS = MappingProxyType(
+    {
+        "necessary": "needed for the service the visitor asked for",
+        "granted": "the visitor allowed it",
+        "refused": "the visitor refused it",
+        "unknown": "the visitor has not chosen",
+        "expired": "the choice is older than it may be",
+        "changed": "the purpose or its services changed after the choice",
+        "gpc": "Global Privacy Control is on, and was not when the visitor chose",
+        "dnt": "Do Not Track is on, and was not when the visitor chose",
+        "undeclared": "no such purpose is declared",
+    }
+)
+"""Every reason a ruling can have, in words for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What follows for one purpose. ``basis`` is None where nothing is allowed."""
+
+    purpose: str
+    allowed: bool
+    basis: Basis | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows for one visitor at one moment. Found in ``scope["cookiegate"]``.
+
+    Attributes:
+        rulings: one for each declared purpose.
+        undecided: whether the visitor is still to be asked.
+        consent_id: the random id of the stored choice, or "" where there is none.
+    """
+
+    rulings: Mapping[str, Ruling]
+    undecided: bool
+    policy_version: str
+    consent_id: str = ""
+
+    def allows(self, purpose: str) -> bool:
+        """Whether the purpose is allowed. An undeclared purpose never is."""
+        ruling = self.rulings.get(purpose)
+        return ruling is not None and ruling.allowed
+
+    def basis(self, purpose: str) -> Basis | None:
+        """The lawful basis (GDPR Art 6(1)) the purpose rests on now, or None where it is not allowed."""
+        ruling = self.rulings.get(purpose)
+        return ruling.basis if ruling is not None else None
+
+    def reason(self, purpose: str) -> str:
+        """Why: one of the keys of `REASONS`."""
+        ruling = self.rulings.get(purpose)
+        return ruling.reason if ruling is not None else "undeclared"
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The ids of all allowed purposes."""
+        return frozenset(ruling.purpose for ruling in self.rulings.values() if ruling.allowed)
+
+
+def decide(policy: Policy, signals: Signals, consent: Consent | None, now: datetime) -> Verdict:
+    """Rule on every declared purpose.
+
+    Args:
+        policy: what is declared.
+        signals: what the request says unasked.
+        consent: the visitor's stored choice, already verified, or None.
+        now: the present moment, timezone-aware.
+    """
+    rulings = {purpose.id: _rule(policy, purpose, signals, consent, now) for purpose in policy.purposes}
+    unanswered = {"unknown", "expired", "changed"}
+    undecided = any(ruling.reason in unanswered for ruling in rulings.values())
+    return Verdict(
+        rulings=MappingProxyType(rulings),
+        undecided=undecided,
+        policy_version=policy.site.policy_version,
+        consent_id=consent.id if consent is not None else "",
+    )
+
+
+def _rule(
+    policy: Policy, purpose: Purpose, signals: Signals, consent: Consent | None, now: datetime
+) -> Ruling:
+    if purpose.necessary:
+        return Ruling(purpose.id, True, purpose.basis, "necessary")
+    reason = _reason(policy, purpose, signals, consent, now)
+    allowed = reason == "granted"
+    # Storage needs consent whatever basis the processing behind it rests on (ePrivacy Directive Art 5(3)), so what a
+    # visitor allowed rests on that consent.
+    return Ruling(purpose.id, allowed, Basis.CONSENT if allowed else None, reason)
+
+
+def _reason(
+    policy: Policy, purpose: Purpose, signals: Signals, consent: Consent | None, now: datetime
+) -> str:
+    if consent is None:
+        return "unknown"
+    if now >= policy.consent.lifetime.after(consent.decided_at):
+        return "expired"
+    choice = consent.choice(policy.scopes[purpose.id])
+    if choice is None:
+        return "changed"
+    if not choice:
+        return "refused"
+    if signals.gpc and not consent.gpc:
+        return "gpc"
+    if signals.dnt and not consent.dnt:
+        return "dnt"
+    return "granted"

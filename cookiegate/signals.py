@@ -1,0 +1,91 @@
+"""What a request says unasked: opt-out signals, language, country, and what kind of request it is.
+
+Derived values only. The IP address and the User-Agent are read in `record` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from . import headers
+from .policy import Policy
+
+Raw = headers.RawHeaders
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """A request's derived signals.
+
+    Attributes:
+        gpc: ``Sec-GPC`` is exactly ``1`` (W3C Global Privacy Control, 3.3).
+        dnt: ``DNT`` is exactly ``1``.
+        locale: the visitor's language among those offered.
+        country: ISO 3166-1 alpha-2 from a trusted proxy's header, or "" where unknown.
+        document: the request is a top-level page view, so that a banner makes sense in its answer.
+        prefetch: a speculative load: no visitor has seen the page yet.
+        secure: the visitor's connection is HTTPS.
+    """
+
+    gpc: bool = False
+    dnt: bool = False
+    locale: str = "en"
+    country: str = ""
+    document: bool = True
+    prefetch: bool = False
+    secure: bool = False
+
+
+def read(raw: Raw, policy: Policy, *, locales: tuple[str, ...], secure: bool, peer: str) -> Signals:
+    """Derive the signals of one request.
+
+    Args:
+        raw: the request's raw ASGI headers.
+        locales: the languages the banner exists in, default first.
+        secure: whether the request came over HTTPS.
+        peer: address of the connected peer: only a trusted proxy's country header is believed.
+    """
+    return Signals(
+        gpc=any(value.strip() == b"1" for value in headers.get_all(raw, b"sec-gpc")),
+        dnt=any(value.strip() == b"1" for value in headers.get_all(raw, b"dnt")),
+        locale=negotiate(headers.get(raw, b"accept-language"), locales),
+        country=_country(raw, policy, peer),
+        document=_is_document(raw),
+        prefetch=_is_prefetch(raw),
+        secure=secure,
+    )
+
+
+def negotiate(accept_language: bytes | None, locales: tuple[str, ...]) -> str:
+    """The best of ``locales`` for an Accept-Language header (RFC 9110 12.5.4, lookup of RFC 4647 3.4)."""
+    for wanted in headers.quality_list(accept_language or b""):
+        tag = wanted.decode("latin-1").lower()
+        while tag:
+            for locale in locales:
+                if locale.lower() == tag:
+                    return locale
+            tag = tag.rpartition("-")[0]
+    return locales[0]
+
+
+def _country(raw: Raw, policy: Policy, peer: str) -> str:
+    site = policy.site
+    if not site.country_header or peer not in site.trusted_proxies:
+        return ""
+    value = (headers.get(raw, site.country_header.lower().encode()) or b"").decode("latin-1").strip().upper()
+    return value if re.fullmatch("[A-Z]{2}", value) and value not in {"XX", "T1"} else ""
+
+
+def _is_document(raw: Raw) -> bool:
+    """Fetched fragments and framed pages carry no banner of their own."""
+    dest = headers.get(raw, b"sec-fetch-dest")
+    if dest is not None:
+        return dest == b"document"
+    fragments = (b"hx-request", b"turbo-frame", b"x-requested-with", b"x-pjax", b"x-up-version")
+    return not any(headers.get(raw, name) is not None for name in fragments)
+
+
+def _is_prefetch(raw: Raw) -> bool:
+    hints = (headers.get(raw, b"sec-purpose"), headers.get(raw, b"purpose"), headers.get(raw, b"x-moz"))
+    return any(hint is not None and b"prefetch" in hint.lower() for hint in hints)
