@@ -104,6 +104,7 @@ class Service:
 
     ``signatures`` are literal, case-sensitive pieces of text; an inline script that holds one belongs to the service.
     ``country`` is the ISO 3166-1 alpha-2 code of the provider's seat. ``docs`` documents its cookies.
+    ``reason`` says why it is necessary, where the site declares that it is.
     """
 
     id: str
@@ -118,6 +119,7 @@ class Service:
     description: str = ""
     docs: str = ""
     privacy: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
