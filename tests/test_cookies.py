@@ -187,6 +187,10 @@ def test_the_zone_of_the_clock_does_not_matter() -> None:
     elsewhere = NOW.astimezone(datetime.strptime("+0530", "%z").tzinfo)
     header = b"a=b; Expires=Sun, 22 Nov 2026 13:00:00 GMT"
     assert parse_set_cookie(header, now=elsewhere) == parse_set_cookie(header, now=NOW)
+    cookie = parse_set_cookie(b"a=b; Max-Age=60", now=elsewhere)
+    assert cookie is not None
+    assert cookie.expires_at is not None
+    assert cookie.expires_at.isoformat() == "2026-11-22T12:01:00+00:00"
 
 
 def test_text_is_latin1_and_beyond_that_utf8() -> None:
@@ -216,6 +220,7 @@ def test_text_is_latin1_and_beyond_that_utf8() -> None:
         ("localhost", None),
         ("127.0.0.1", None),
         ("0x7f.1", None),
+        ("127.0.0.0x1", None),
         ("[2001:db8::1]:443", None),
         ("2001:db8::1", None),
         ("", None),

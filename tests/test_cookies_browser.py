@@ -40,6 +40,8 @@ CHROMIUM_DIFFERS = {
     "a plus sign is ignored": "reads Max-Age=+60 as 60",
     "the last valid Max-Age counts": "takes the last one, valid or not",
     "the last valid Expires counts": "takes the last one, valid or not",
+    "no three-digit seconds": "reads 12:00:000 as a time",
+    "what follows the time in its token is not looked at": "reads 12:00:00Z as no time",
     "no date before 1601": "reads the year 1600 as a date that has passed",
     "a Domain of one dot is empty": "refuses Domain=.",
     "an address covers itself": "stores it host-only, which is the same in effect",
