@@ -590,7 +590,5 @@ def _checked(part: str, text: str) -> bytes:
     octets = _octets(text)
     forbidden = b";=" if part == "name" else b";"
     if _CTL.search(octets) or any(octet in forbidden for octet in octets) or octets != octets.strip(_WSP):
-        raise ValueError(
-            f"{text!r} cannot be the {part} of a cookie: it has a control character, a separator or space"
-        )
+        raise ValueError(f"{text!r} cannot be the {part} of a cookie: it has a control character, a separator or space")
     return octets

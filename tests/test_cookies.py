@@ -37,9 +37,7 @@ NOW = datetime.fromisoformat(VECTORS["now"])
 
 def _header(parts: str | list[str | list[Any]]) -> bytes:
     pieces: Iterable[str | list[Any]] = [parts] if isinstance(parts, str) else parts
-    return b"".join(
-        (piece if isinstance(piece, str) else piece[0] * piece[1]).encode("latin-1") for piece in pieces
-    )
+    return b"".join((piece if isinstance(piece, str) else piece[0] * piece[1]).encode("latin-1") for piece in pieces)
 
 
 def _read(case: dict[str, Any]) -> SetCookie | Refused:
@@ -89,15 +87,11 @@ def test_vectors_are_many_and_distinct() -> None:
 UNHURRIED = settings(deadline=None)
 """The first example with a host also reads the public suffix list."""
 
-WORDS = (
-    b"__Host- Max-Age Expires Domain Path Secure SameSite=None Partitioned HttpOnly example.com -1".split()
-)
+WORDS = b"__Host- Max-Age Expires Domain Path Secure SameSite=None Partitioned HttpOnly example.com -1".split()
 DATES = [b"Mon, 23 Nov 2026 12:00:00 GMT", b"Thu, 01 Jan 1970 00:00:00 GMT"]
 PIECES = st.sampled_from([*WORDS, *DATES, *(bytes([octet]) for octet in b'; =/.,"a0\t\x00\xff'), b"9" * 20])
 HEADERS = st.binary() | st.lists(PIECES, max_size=24).map(b"".join)
-HOSTS = (
-    st.none() | st.text(max_size=20) | st.sampled_from(["example.com", "a.co.uk", "127.0.0.1", "[::1]:80"])
-)
+HOSTS = st.none() | st.text(max_size=20) | st.sampled_from(["example.com", "a.co.uk", "127.0.0.1", "[::1]:80"])
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 
 

@@ -19,9 +19,9 @@ from playwright.async_api import Page, async_playwright
 
 from cookiegate.cookies import SetCookie, canonical_host, parse_set_cookie
 
-CASES: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "vectors" / "set-cookie.json").read_text("utf-8")
-)["cases"]
+CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "vectors" / "set-cookie.json").read_text("utf-8"))[
+    "cases"
+]
 CHROMIUM = shutil.which("chromium")
 OPTIONS = [
     "--no-sandbox",
@@ -73,9 +73,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             body += f'<img src="{query[5:]}">'.encode()
         elif query.isdecimal():
             extra = b"Set-Cookie: " + _header(CASES[int(query)]["header"]) + b"\r\n"
-        head = (
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: no-store\r\nConnection: close\r\n"
-        )
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: no-store\r\nConnection: close\r\n"
         writer.write(head + b"Content-Length: %d\r\n" % len(body) + extra + b"\r\n" + body)
         await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
