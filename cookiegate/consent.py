@@ -54,6 +54,11 @@ class Consent:
         return self.choices.get(scope)
 
 
+def cookie_name(*, secure: bool) -> str:
+    """The consent cookie's name. The prefix binds it to this host and to HTTPS (rfc6265bis 4.1.3.2)."""
+    return "__Host-cg_consent" if secure else "cg_consent"
+
+
 def new_id() -> str:
     """A fresh random consent id."""
     return str(uuid.uuid4())

@@ -89,8 +89,4 @@ def cookie_pairs(raw: RawHeaders) -> list[tuple[str, bytes]]:
 
 def cookie_values(raw: RawHeaders, name: str) -> list[str]:
     """Every value of the cookie of this name, in the order sent."""
-    return [
-        pair.partition(b"=")[2].strip(b" \t").decode("latin-1")
-        for key, pair in cookie_pairs(raw)
-        if key == name
-    ]
+    return [pair.partition(b"=")[2].strip(b" \t").decode("latin-1") for key, pair in cookie_pairs(raw) if key == name]

@@ -97,9 +97,7 @@ def decide(policy: Policy, signals: Signals, consent: Consent | None, now: datet
     )
 
 
-def _rule(
-    policy: Policy, purpose: Purpose, signals: Signals, consent: Consent | None, now: datetime
-) -> Ruling:
+def _rule(policy: Policy, purpose: Purpose, signals: Signals, consent: Consent | None, now: datetime) -> Ruling:
     if purpose.necessary:
         return Ruling(purpose.id, True, purpose.basis, "necessary")
     reason = _reason(policy, purpose, signals, consent, now)
@@ -109,9 +107,7 @@ def _rule(
     return Ruling(purpose.id, allowed, Basis.CONSENT if allowed else None, reason)
 
 
-def _reason(
-    policy: Policy, purpose: Purpose, signals: Signals, consent: Consent | None, now: datetime
-) -> str:
+def _reason(policy: Policy, purpose: Purpose, signals: Signals, consent: Consent | None, now: datetime) -> str:
     if consent is None:
         return "unknown"
     if now >= policy.consent.lifetime.after(consent.decided_at):

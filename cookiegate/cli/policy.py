@@ -20,7 +20,6 @@ from ..policy import (
     StorageRule,
     load_catalogue,
     load_policy,
-    necessary_cookies,
     parse_policy,
 )
 from ..policy.catalogue import unknown_service
@@ -91,9 +90,7 @@ SERVICE_ID = Reader("id", _known_id)
     metavar="HOST",
     help="Host of the site; may be repeated.",
 )
-@click.option(
-    "--email", type=_as_in_policy(EMAIL), metavar="ADDRESS", help="Where visitors reach the controller."
-)
+@click.option("--email", type=_as_in_policy(EMAIL), metavar="ADDRESS", help="Where visitors reach the controller.")
 @click.option(
     "--list",
     is_flag=True,
@@ -164,18 +161,15 @@ def check(ctx: click.Context, *, file: Path, form: str) -> None:
 
 def summarise(policy: Policy) -> dict[str, Any]:
     """What a policy declares, as JSON values. Cookies known of frameworks are only counted."""
-    frameworks = set(necessary_cookies())
     return {
         "site": policy.site.name,
         "policy_version": policy.site.policy_version,
         "profile": policy.site.profile,
         "purposes": [_purpose(policy, purpose) for purpose in policy.purposes],
-        "cookies": [_cookie(rule) for rule in policy.cookies if rule not in frameworks],
-        "framework_cookies": sum(rule in frameworks for rule in policy.cookies),
+        "cookies": [_cookie(rule) for rule in policy.cookies],
+        "framework_cookies": len(policy.frameworks),
         "storage": [_storage(rule) for rule in policy.storage],
-        "usage": {"purpose": policy.usage.purpose, "retention": policy.usage.retention.text}
-        if policy.usage
-        else None,
+        "usage": {"purpose": policy.usage.purpose, "retention": policy.usage.retention.text} if policy.usage else None,
         "consent": {"lifetime": policy.consent.lifetime.text, "retention": policy.consent.retention.text},
         "gate": {"mode": policy.gate.mode, "wall": policy.gate.wall, "prefix": policy.gate.prefix},
     }
@@ -253,17 +247,9 @@ def _grouped(items: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _rule_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     usage, consent, gate = summary["usage"], summary["consent"], summary["gate"]
-    yield (
-        f"usage: recorded for {usage['purpose']}, kept {usage['retention']}"
-        if usage
-        else "usage: not recorded"
-    )
+    yield (f"usage: recorded for {usage['purpose']}, kept {usage['retention']}" if usage else "usage: not recorded")
     yield f"choices: hold {consent['lifetime']}, evidence kept {consent['retention']} after that"
-    effect = (
-        "undeclared and refused content is withheld"
-        if gate["mode"] == "enforce"
-        else "reports, blocks NOTHING"
-    )
+    effect = "undeclared and refused content is withheld" if gate["mode"] == "enforce" else "reports, blocks NOTHING"
     yield f"gate: {gate['mode']} ({effect}), wall {gate['wall']}, pages under {gate['prefix']}"
     yield f"region profile: {summary['profile']}"
     yield f"known as necessary besides: {summary['framework_cookies']} session and CSRF cookies of frameworks"

@@ -105,13 +105,15 @@ def _build(root: Row, purposes: Mapping[str, Purpose], services: tuple[Service, 
     cookies = tuple(build_cookie(row, purpose=row["purpose"], reason=row["reason"]) for row in root["cookie"])
     storage = tuple(build_storage(row, purpose=row["purpose"]) for row in root["storage"])
     consent = ConsentRules(**root["consent"].values)
+    declared = _cookies(cookies, services, consent)
     return Policy(
         site=Site(**root["site"].values),
         controller=Controller(**root["controller"].values),
         purposes=_used(purposes, root, services),
         services=services,
         known=_known(services),
-        cookies=_cookies(cookies, services, consent),
+        cookies=declared,
+        frameworks=tuple(_unlike(declared, necessary_cookies())),
         storage=(*storage, *(rule for service in services for rule in service.storage)),
         usage=Usage(**root["usage"].values) if root["usage"] else None,
         consent=consent,
@@ -135,9 +137,7 @@ def _purpose(row: Row, base: Purpose | None) -> Purpose:
     basis = Basis(row["basis"]) if row["basis"] else base.basis if base else Basis.CONSENT
     necessary = row["necessary"] if row["necessary"] is not None else base is not None and base.necessary
     if row["id"] == "necessary" and not necessary:
-        row.location.at("necessary").problem(
-            "cannot be false here: give what visitors may refuse another purpose"
-        )
+        row.location.at("necessary").problem("cannot be false here: give what visitors may refuse another purpose")
     if necessary and basis is Basis.CONSENT and row["id"]:
         row.location.at("necessary").problem(
             "what is necessary is not asked about, so it cannot rest on consent: give another basis"
@@ -178,13 +178,10 @@ def _known(declared: Iterable[Service]) -> tuple[Service, ...]:
     )
 
 
-def _cookies(
-    own: tuple[CookieRule, ...], services: Iterable[Service], consent: ConsentRules
-) -> tuple[CookieRule, ...]:
+def _cookies(own: tuple[CookieRule, ...], services: Iterable[Service], consent: ConsentRules) -> tuple[CookieRule, ...]:
     """Every declared cookie. For a name declared more than once the site's word goes before a service's."""
     of_services = _unlike(own, [rule for service in services for rule in service.cookies])
-    of_frameworks = _unlike((*own, *of_services), necessary_cookies())
-    return (*own, *_consent_cookies(consent), *of_services, *of_frameworks)
+    return (*own, *_consent_cookies(consent), *of_services)
 
 
 def _unlike(known: Iterable[CookieRule], rules: Iterable[CookieRule]) -> list[CookieRule]:
@@ -235,9 +232,7 @@ def _check_purposes(root: Row, purposes: Mapping[str, Purpose]) -> None:
             row.location.at("purpose").problem(f"{message} (a [[purpose]] table declares one of your own)")
     asked = sum(not purpose.necessary for purpose in purposes.values())
     if asked > MOST_PURPOSES:
-        root.location.at("purpose").problem(
-            f"{asked} purposes are more than the {MOST_PURPOSES} a choice can hold"
-        )
+        root.location.at("purpose").problem(f"{asked} purposes are more than the {MOST_PURPOSES} a choice can hold")
 
 
 def _check_reasons(root: Row, purposes: Mapping[str, Purpose]) -> None:

@@ -41,11 +41,13 @@ class Period:
 
     def after(self, moment: datetime) -> datetime:
         """The moment this period ends when it starts at ``moment``."""
-        return moment + isodate.parse_duration(self.text)
+        end: datetime = moment + isodate.parse_duration(self.text)
+        return end
 
     def before(self, moment: datetime) -> datetime:
         """The moment this period started when it ends at ``moment``."""
-        return moment - isodate.parse_duration(self.text)
+        start: datetime = moment - isodate.parse_duration(self.text)
+        return start
 
     def approximate(self) -> timedelta:
         """Its length counted from a fixed date: for cookie lifetimes and comparisons, not for retention."""
@@ -193,7 +195,8 @@ class Policy:
     """One site's whole policy. Built and checked by `cookiegate.policy.load_policy`.
 
     ``services`` are those declared; ``known`` are all services of the catalogue that are *not* declared, kept so that
-    what is withheld can be named. ``cookies`` are the site's own, the known necessary ones and those of services.
+    what is withheld can be named. ``cookies`` are the site's own and those of services; ``frameworks`` are the session and
+    CSRF cookies that common frameworks set: allowed as necessary, but shown to visitors only once declared.
     """
 
     site: Site
@@ -202,6 +205,7 @@ class Policy:
     services: tuple[Service, ...] = ()
     known: tuple[Service, ...] = ()
     cookies: tuple[CookieRule, ...] = ()
+    frameworks: tuple[CookieRule, ...] = ()
     storage: tuple[StorageRule, ...] = ()
     usage: Usage | None = None
     consent: ConsentRules = field(default_factory=ConsentRules)
@@ -236,11 +240,11 @@ class Policy:
 
     @cached_property
     def _exact_cookies(self) -> dict[str, CookieRule]:
-        return {rule.name: rule for rule in reversed(self.cookies) if "*" not in rule.name}
+        return {rule.name: rule for rule in reversed((*self.cookies, *self.frameworks)) if "*" not in rule.name}
 
     @cached_property
     def _cookie_patterns(self) -> tuple[tuple[CookieRule, re.Pattern[str]], ...]:
-        wild = sorted((rule for rule in self.cookies if "*" in rule.name), key=lambda rule: -len(rule.name))
+        wild = sorted((rule for rule in (*self.cookies, *self.frameworks) if "*" in rule.name), key=lambda rule: -len(rule.name))
         return tuple((rule, re.compile(fnmatch.translate(rule.name))) for rule in wild)
 
     @cached_property

@@ -1,0 +1,98 @@
+"""Cookies through the gate: what a response may set, what a request may show the app, what a withdrawal removes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+
+from ..cookies import expire, parse_set_cookie, registrable_domain
+from ..headers import HeaderList, RawHeaders, cookie_pairs, without
+from ..lawful import Verdict
+from ..policy import Policy
+from .resources import Withheld
+
+Note = Callable[[Withheld], None]
+
+
+def judge_cookie(policy: Policy, verdict: Verdict, name: str) -> Withheld | None:
+    """None where a cookie of this name may be stored and read, else why not."""
+    rule = policy.cookie_rule(name)
+    if rule is None:
+        return Withheld("cookie", "", "", name=name)
+    if verdict.allows(rule.purpose):
+        return None
+    return Withheld("cookie", "", rule.purpose, rule.service, name)
+
+
+def filter_set_cookies(raw: RawHeaders, policy: Policy, verdict: Verdict, *, now: datetime, note: Note) -> HeaderList:
+    """The response's headers less every Set-Cookie that is denied or undeclared. Deletions always pass."""
+    kept: HeaderList = []
+    for key, value in raw:
+        if key.lower() == b"set-cookie":
+            withheld = _judge_set_cookie(policy, verdict, value, now)
+            if withheld is not None:
+                note(withheld)
+                continue
+        kept.append((key, value))
+    return kept
+
+
+def _judge_set_cookie(policy: Policy, verdict: Verdict, value: bytes, now: datetime) -> Withheld | None:
+    cookie = parse_set_cookie(value, now=now)
+    if cookie is None:
+        return Withheld("cookie", "", "", name="(unreadable)")
+    if cookie.kind == "deletion":
+        return None
+    return judge_cookie(policy, verdict, cookie.name)
+
+
+def hide_request_cookies(
+    raw: RawHeaders, policy: Policy, verdict: Verdict, *, note: Note
+) -> tuple[HeaderList, tuple[str, ...]]:
+    """The request's headers with only the cookies the app may read, and the names of those denied by choice.
+
+    Withdrawal must stop reading as well as setting (ePrivacy Directive Art 5(3): "gaining of access").
+    """
+    headers = list(raw)
+    pairs = cookie_pairs(headers)
+    judged = [(name, pair, judge_cookie(policy, verdict, name)) for name, pair in pairs]
+    if all(withheld is None for _, _, withheld in judged):
+        return headers, ()
+    for _, _, withheld in judged:
+        if withheld is not None:
+            note(withheld)
+    kept = b"; ".join(pair for _, pair, withheld in judged if withheld is None)
+    rest = without(headers, b"cookie")
+    denied = tuple(name for name, _, withheld in judged if withheld is not None and withheld.purpose)
+    return ([*rest, (b"cookie", kept)] if kept else rest), denied
+
+
+def expire_cookies(names: Iterable[str], *, host: str, path: str, secure: bool) -> Iterator[tuple[bytes, bytes]]:
+    """Set-Cookie headers that delete cookies under every path and domain they can have been seen with.
+
+    A request shows a cookie's name only; its path is some prefix of the request's, its domain the host or a parent.
+    """
+    places = [(prefix, domain) for domain in (None, *_cookie_domains(host)) for prefix in _path_prefixes(path)]
+    for name in dict.fromkeys(names):
+        for prefix, domain in places[:1] if name.lower().startswith("__host-") else places:
+            with suppress(ValueError):  # a path or name that no Set-Cookie can carry was not set by one either
+                yield b"set-cookie", expire(name, path=prefix, domain=domain, secure=secure)
+
+
+def _path_prefixes(path: str) -> Iterator[str]:
+    """``/a/b`` yields ``/``, ``/a``, ``/a/`` and ``/a/b``: at most eight, the shortest first."""
+    yield "/"
+    parts = [part for part in path.split("/") if part][:4]
+    for depth in range(1, len(parts) + 1):
+        prefix = "/" + "/".join(parts[:depth])
+        yield prefix
+        if depth < len(parts):
+            yield prefix + "/"
+
+
+def _cookie_domains(host: str) -> Iterator[str]:
+    site = registrable_domain(host)
+    while site is not None and len(host) >= len(site):
+        yield host
+        host = host.partition(".")[2]

@@ -1,0 +1,245 @@
+"""From a URL to the service behind it, and from there to whether this visitor's browser may ask for it.
+
+URLs are read by the WHATWG URL standard (`ada_url`), so that tabs, backslashes, upper case, credentials,
+percent-encoded and internationalised hosts mean here what they mean to a browser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+from urllib.parse import unquote
+
+import ada_url
+
+from ..cookies import registrable_domain
+from ..lawful import Verdict
+from ..policy import HostPattern, Policy, Service
+
+Place = Literal["own", "local", "service", "undeclared", "unfetchable"]
+"""Where a URL leads: to the site itself; into the document (data:, about:); to a known service; to a third party that
+policy and catalogue do not know; or nowhere, because a browser would not fetch it."""
+
+NETWORK_SCHEMES = frozenset({"http:", "https:", "ws:", "wss:", "ftp:"})
+LOCAL_SCHEMES = frozenset({"data:", "javascript:", "about:", "blob:", "filesystem:"})
+
+_PLAINLY_OWN = re.compile(r"(?:[A-Za-z0-9_.~%-]+(?:[/?#]|\Z)|/(?![/\\\t\n\r])|[?#]|\Z)")
+"""A reference that no base URL of the site's own can turn into another host's. Misses are decided by parsing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a URL leads. ``url`` is its serialisation, "" where it could not be parsed."""
+
+    place: Place
+    host: str = ""
+    service: Service | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """One thing kept from the visitor, and why.
+
+    ``purpose`` is "" for what is undeclared: no choice of the visitor's can allow it. ``service`` is the id of the
+    service where it is known, declared or not.
+    """
+
+    what: str
+    host: str
+    purpose: str
+    service: str = ""
+    name: str = ""
+
+
+OWN = Target("own")
+UNFETCHABLE = Target("unfetchable")
+
+
+class Resources:
+    """A policy's view of the web: which host and path belongs to whom. Immutable, shared by all requests."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._declared = frozenset(service.id for service in policy.services)
+        self._own = frozenset(host.lower() for host in (*policy.site.hosts, *policy.gate.first_party))
+        self._patterns = _index(_claims((*policy.services, *policy.known)))
+        self.inline = InlineIndex((*policy.services, *policy.known))
+        self._locate = lru_cache(maxsize=8192)(self._locate_uncached)
+
+    def declares(self, service: Service) -> bool:
+        """Whether the policy itself names the service (the catalogue knows many more)."""
+        return service.id in self._declared
+
+    def is_own(self, host: str, page_host: str) -> bool:
+        """Whether a host is the site's own by declaration, or the page's own host."""
+        return host == page_host or any(parent in self._own for parent in _parents(host))
+
+    def locate(self, reference: str, base: str, page_host: str) -> Target:
+        """Where a reference leads when resolved against ``base`` on a page of ``page_host``.
+
+        Args:
+            reference: the attribute's value, character references already decoded.
+            base: the document's base URL, absolute.
+        """
+        return self._locate(reference, base, page_host)
+
+    def _locate_uncached(self, reference: str, base: str, page_host: str) -> Target:
+        try:
+            url = ada_url.URL(reference, base=base)
+        except ValueError:
+            return UNFETCHABLE
+        if url.protocol in LOCAL_SCHEMES:
+            return Target("local", url=url.href)
+        if url.protocol not in NETWORK_SCHEMES:
+            return UNFETCHABLE
+        host = url.hostname.rstrip(".")
+        if self.is_own(host, page_host):
+            return Target("own", host, url=url.href)
+        service = self.service_at(host, url.pathname)
+        if service is not None:
+            return Target("service", host, service, url.href)
+        same_site = registrable_domain(host)
+        if same_site is not None and same_site == registrable_domain(page_host):
+            return Target("own", host, url=url.href)
+        return Target("undeclared", host, url=url.href)
+
+    def service_at(self, host: str, path: str) -> Service | None:
+        """The service that claims a host and path: the longest host first, then the longest path."""
+        plain = unquote(path)
+        for parent in _parents(host):
+            for prefix, service in self._patterns.get(parent, ()):
+                if _under(plain, prefix):
+                    return service
+        return None
+
+
+class Decider:
+    """Answers, for one page and one verdict, what is withheld and why. Made per response."""
+
+    def __init__(self, resources: Resources, verdict: Verdict, *, url: str) -> None:
+        self.resources = resources
+        self.verdict = verdict
+        self.base = url
+        self._page = url
+        self._page_host = ada_url.URL(url).hostname.rstrip(".")
+        self._has_base = False
+        self.base_is_own = True
+
+    def set_base(self, reference: str) -> Withheld | None:
+        """Judge a ``<base href>`` and adopt the first that stands.
+
+        Every further one is judged too: whether a browser counts it depends on the tree (not inside a template).
+        A base that is neither fetchable nor local changes nothing (HTML 4.2.3).
+        """
+        target = self.resources.locate(reference, self._page, self._page_host)
+        withheld = self._judge("base", target)
+        if withheld is None and target.url and target.place != "local" and not self._has_base:
+            self._has_base = True
+            self.base = target.url
+            self.base_is_own = target.place == "own"
+        return withheld
+
+    def url(self, what: str, reference: str) -> Withheld | None:
+        """None where the browser may fetch the reference, else what is withheld."""
+        if self.base_is_own and _PLAINLY_OWN.match(reference):
+            return None
+        return self._judge(what, self.resources.locate(reference, self.base, self._page_host))
+
+    def target(self, reference: str) -> Target:
+        """Where a reference leads from this page."""
+        return self.resources.locate(reference, self.base, self._page_host)
+
+    def urls(self, what: str, references: Iterable[str]) -> Withheld | None:
+        """The first of several references that is withheld."""
+        return next(filter(None, (self.url(what, reference) for reference in references)), None)
+
+    def code(self, what: str, text: str) -> Withheld | None:
+        """None where an inline script may run: it belongs to no service that is withheld."""
+        for service in self.resources.inline.services_in(text):
+            if self.resources.is_own(service.hosts[0].host if service.hosts else "", self._page_host):
+                continue
+            withheld = self._judge(what, Target("service", "", service))
+            if withheld is not None:
+                return withheld
+        return None
+
+    def _judge(self, what: str, target: Target) -> Withheld | None:
+        if target.place == "undeclared":
+            return Withheld(what, target.host, "")
+        service = target.service
+        if service is None:
+            return None
+        host = target.host or (service.hosts[0].host if service.hosts else "")
+        if not self.resources.declares(service):
+            return Withheld(what, host, "", service.id, service.name)
+        if self.verdict.allows(service.purpose):
+            return None
+        return Withheld(what, host, service.purpose, service.id, service.name)
+
+
+class InlineIndex:
+    """Finds the services an inline script belongs to: by its signatures, or because it names one of their hosts."""
+
+    _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
+
+    def __init__(self, services: tuple[Service, ...]) -> None:
+        self._hosts = _index(_claims(services))
+        self._signatures = tuple((signature, service) for service in services for signature in service.signatures)
+        literals = sorted({re.escape(signature) for signature, _ in self._signatures}, key=len, reverse=True)
+        self._any = re.compile("|".join(literals)) if literals else None
+        self.services_in = lru_cache(maxsize=1024)(self._services_in)
+
+    def _services_in(self, text: str) -> tuple[Service, ...]:
+        found = {service.id: service for service in self._by_signature(text)}
+        found.update((service.id, service) for service in self._by_host(text.replace("\\/", "/").lower()))
+        return tuple(found.values())
+
+    def _by_signature(self, text: str) -> Iterator[Service]:
+        if self._any is None or self._any.search(text) is None:
+            return
+        for signature, service in self._signatures:
+            if signature in text:
+                yield service
+
+    def _by_host(self, text: str) -> Iterator[Service]:
+        """Services one of whose hosts the script names. A path pattern counts only with its path right behind."""
+        for match in self._HOST.finditer(text):
+            path = text[match.end() : match.end() + 80]
+            for parent in _parents(match.group()):
+                claims = self._hosts.get(parent)
+                if claims is None:
+                    continue
+                owner = next((service for prefix, service in claims if not prefix or path.startswith(prefix)), None)
+                if owner is not None:
+                    yield owner
+                    break
+
+
+def _claims(services: Iterable[Service]) -> Iterator[tuple[HostPattern, Service]]:
+    return ((pattern, service) for service in services for pattern in service.hosts)
+
+
+def _index(claims: Iterable[tuple[HostPattern, Service]]) -> Mapping[str, list[tuple[str, Service]]]:
+    """Host to its ``(path prefix, service)`` claims, the longest path first."""
+    index: dict[str, list[tuple[str, Service]]] = {}
+    for pattern, service in claims:
+        index.setdefault(pattern.host, []).append((pattern.path.rstrip("/"), service))
+    for entries in index.values():
+        entries.sort(key=lambda entry: -len(entry[0]))
+    return index
+
+
+def _parents(host: str) -> Iterator[str]:
+    """``a.b.c`` yields ``a.b.c``, ``b.c`` and ``c``."""
+    while host:
+        yield host
+        _, _, host = host.partition(".")
+
+
+def _under(path: str, prefix: str) -> bool:
+    """Whether a URL path lies under a pattern's path, by whole segments."""
+    return path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == "/" or not prefix)

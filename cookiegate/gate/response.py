@@ -1,0 +1,322 @@
+"""`ResponseGate`: one per response. ASGI messages in, ASGI messages out; nothing is shared between two of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from .. import headers
+from ..errors import UnreadableBody
+from ..lawful import Verdict
+from ..policy import Policy
+from ..signals import Signals
+from .body import Body
+from .codings import Charset, GzipEncoder, decoder
+from .cookies import expire_cookies, filter_set_cookies
+from .elements import FETCHING_RELS, Elements, Observer, refresh_url
+from .resources import Decider, Resources, Withheld
+from .scanner import Scanner
+from .wall import Wall
+
+Message = MutableMapping[str, Any]
+
+_HTML = frozenset({b"text/html", b"application/xhtml+xml"})
+_SNIFFED = frozenset({b"", b"*/*", b"unknown/unknown", b"application/unknown"})
+_XML = re.compile(rb"(?:text/xml|application/xml|[^;]+\+xml)\Z")
+_VALIDATORS = (b"content-length", b"etag", b"last-modified", b"accept-ranges", b"content-md5", b"digest")
+_DIGESTS = (b"content-digest", b"repr-digest", b"unencoded-digest")
+_REPORTING = frozenset({b"nel", b"report-to", b"reporting-endpoints", b"speculation-rules"})
+_LINK = re.compile(rb"<([^>]*)>((?:[^,\"]|\"(?:\\.|[^\"\\])*\")*)")
+_REL = re.compile(rb";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^;,\s]*))", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"(?:https?:)?//[^\s\"'<>;,)]+", re.IGNORECASE)
+_FILE_PIECE = 1 << 16
+
+
+class Layers(Protocol):
+    """The visitor's part of a page in one language; `assets.Layer` is the real one."""
+
+    def banner(self, *, return_to: str, signal: bool = False, allowed: Iterable[str] = ()) -> bytes: ...
+    def way_back(self, *, return_to: str, granted: bool, allowed: Iterable[str] = ()) -> bytes: ...
+    def placeholder(self, *, purpose: str, service: str, host: str, kind: str, width: str, height: str) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that the gate needs to know about one request and its visitor.
+
+    Attributes:
+        url: the page's absolute URL.
+        host: its host without port.
+        path: its path as sent, without query, for cookie paths.
+        return_to: path and query, for the banner's forms.
+        gzip: whether the client takes gzip.
+        denied_cookies: cookies the request carried although their purpose is denied.
+    """
+
+    policy: Policy
+    resources: Resources
+    wall: Wall
+    verdict: Verdict
+    signals: Signals
+    layer: Layers
+    url: str
+    host: str
+    path: str
+    return_to: str
+    method: str
+    gzip: bool
+    now: datetime
+    denied_cookies: tuple[str, ...]
+    note: Callable[[Withheld], None]
+    withheld_page: Callable[[str], bytes]
+
+    @property
+    def observing(self) -> bool:
+        """Whether the gate only watches: nothing is taken away."""
+        return self.policy.gate.mode == "observe"
+
+
+class ResponseGate:
+    """Gates one response. `feed` takes each message of the app and returns those to send instead.
+
+    Attributes:
+        status: the app's status, 0 before it answered.
+        is_page: a page a visitor looks at: HTML that was gated, with a status below 300.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._decider = Decider(page.resources, page.verdict, url=page.url)
+        self._start: Message | None = None
+        self._body: Body | None = None
+        self._given_up = False
+        self.status = 0
+        self.is_page = False
+
+    def feed(self, message: Message) -> list[Message]:
+        """The messages to send for one message of the app."""
+        kind = message["type"]
+        if kind == "http.response.start":
+            return self._on_start(message)
+        if kind == "http.response.body" and self._body is not None:
+            return self._on_body(bytes(message.get("body", b"")), last=not message.get("more_body", False))
+        if kind == "http.response.pathsend" and self._body is not None:
+            return self._on_file(Path(message["path"]))
+        if kind == "http.response.early_hint" and not self._page.observing:
+            links = [(b"link", link) for link in message.get("links", ())]
+            return [{**message, "links": [value for _, value in self._links(links)]}]
+        return [message]
+
+    # -- headers ----------------------------------------------------------------------------------------------------
+
+    def _on_start(self, message: Message) -> list[Message]:
+        self.status = int(message["status"])
+        raw = [(bytes(key), bytes(value)) for key, value in message.get("headers", ())]
+        content_type = headers.get(raw, b"content-type") or b""
+        essence = content_type.partition(b";")[0].strip().lower()
+        raw = self._safe_headers(raw)
+        if essence in _HTML or essence in _SNIFFED or b"/" not in essence:
+            return self._on_html(message, raw, content_type, certain=essence in _HTML)
+        if _XML.match(essence):
+            raw = self._walled(raw)
+        return [{**message, "headers": raw}]
+
+    def _safe_headers(self, raw: headers.HeaderList) -> headers.HeaderList:
+        """Headers that set, fetch or report, less what is withheld; and the end of cookies that were denied."""
+        page = self._page
+        if page.observing:
+            filter_set_cookies(raw, page.policy, page.verdict, now=page.now, note=page.note)
+            return raw
+        names = {key.lower() for key, _ in raw}
+        if b"set-cookie" in names:
+            raw = filter_set_cookies(raw, page.policy, page.verdict, now=page.now, note=page.note)
+        if b"link" in names:
+            raw = self._links(raw)
+        if not names.isdisjoint(_REPORTING) or b"refresh" in names:
+            raw = [(key, value) for key, value in raw if not self._leads_away(key.lower(), value)]
+        if page.denied_cookies:
+            raw += expire_cookies(page.denied_cookies, host=page.host, path=page.path, secure=page.signals.secure)
+        return raw
+
+    def _links(self, raw: headers.HeaderList) -> headers.HeaderList:
+        """``Link`` headers without the members that would fetch what is withheld (RFC 8288)."""
+        kept: headers.HeaderList = []
+        for key, value in raw:
+            if key.lower() != b"link":
+                kept.append((key, value))
+                continue
+            links = [match.group().strip() for match in _LINK.finditer(value) if not self._withheld_link(match)]
+            if links:
+                kept.append((key, b", ".join(links)))
+        return kept
+
+    def _withheld_link(self, match: re.Match[bytes]) -> bool:
+        rel = _REL.search(match.group(2))
+        rels = set((rel.group(1) or rel.group(2) or b"").decode("latin-1").lower().split()) if rel else set()
+        if not rels & FETCHING_RELS:
+            return False
+        return self._noted(self._decider.url("Link header", match.group(1).decode("utf-8", "replace")))
+
+    def _leads_away(self, name: bytes, value: bytes) -> bool:
+        if name == b"refresh":
+            url = refresh_url(value.decode("utf-8", "replace"))
+            return bool(url) and self._noted(self._decider.url("Refresh header", url))
+        if name not in _REPORTING:
+            return False
+        urls = (url.decode("utf-8", "replace") for url in _ABSOLUTE.findall(value))
+        return self._noted(self._decider.urls(f"{name.decode()} header", urls))
+
+    def _noted(self, withheld: Withheld | None) -> bool:
+        if withheld is not None:
+            self._page.note(withheld)
+        return withheld is not None
+
+    def _walled(self, raw: headers.HeaderList) -> headers.HeaderList:
+        value = self._page.wall.header(self._page.verdict, self._page.host)
+        return raw if value is None else [*raw, (b"content-security-policy", value)]
+
+    # -- pages ------------------------------------------------------------------------------------------------------
+
+    def _on_html(
+        self, message: Message, raw: headers.HeaderList, content_type: bytes, *, certain: bool
+    ) -> list[Message]:
+        if self._page.method == "HEAD" or self.status in {204, 304} or self.status < 200:
+            changed = raw if self._page.observing else _uncacheable(headers.without(raw, *_VALIDATORS, *_DIGESTS))
+            return [{**message, "headers": changed}]
+        self._start = {**message, "headers": raw}
+        try:
+            self._body = self._reader(raw, content_type, certain=certain)
+        except UnreadableBody as error:
+            if self._page.observing:
+                return [self._start]
+            return self._withhold(error)
+        return []
+
+    def _reader(self, raw: headers.HeaderList, content_type: bytes, *, certain: bool) -> Body:
+        if self.status == 206:
+            raise UnreadableBody("it is a part of a page, which cannot be judged without the rest")
+        codings = headers.list_members(raw, b"content-encoding")
+        return Body(
+            decoder=decoder(codings) if codings else None,
+            encoder=GzipEncoder() if codings and self._page.gzip else None,
+            charset=Charset(_charset_label(content_type)),
+            open_scanner=self._scanner,
+            certain=certain,
+        )
+
+    def _on_body(self, data: bytes, *, last: bool) -> list[Message]:
+        assert self._body is not None
+        if self._given_up:
+            return []
+        try:
+            return self._pass_on(self._body.read(data, last=last), last=last)
+        except UnreadableBody as error:
+            return self._withhold(error)
+
+    def _pass_on(self, piece: bytes, *, last: bool) -> list[Message]:
+        body = self._body
+        assert body is not None
+        if body.undecided and not last:
+            return []
+        messages: list[Message] = []
+        payload = body.encoder.feed(piece, last=last) if body.encoder and (piece or last) else piece
+        if self._start is not None:
+            messages.append(self._page_start(self._start, body, len(payload) if last else None))
+            self._start = None
+        if payload or last or not messages:
+            messages.append({"type": "http.response.body", "body": payload, "more_body": not last})
+        return messages
+
+    def _on_file(self, path: Path) -> list[Message]:
+        """A file the server would have sent by itself (ASGI ``http.response.pathsend``) is read and gated here."""
+        messages: list[Message] = []
+        with path.open("rb") as file:
+            piece = file.read(_FILE_PIECE)
+            while True:
+                following = file.read(_FILE_PIECE)
+                messages += self._on_body(piece, last=not following)
+                if not following:
+                    return messages
+                piece = following
+
+    def _scanner(self) -> Scanner:
+        self.is_page = 200 <= self.status < 300
+        elements = Elements(
+            self._decider,
+            placeholders=self._page.layer if self._page.signals.document else None,
+            note=self._page.note,
+        )
+        handler = Observer(elements) if self._page.observing else elements
+        return Scanner(handler, insert=self._insert(), keep=self._page.observing)
+
+    def _insert(self) -> bytes:
+        """The banner for who has not chosen, the way back for who has; nothing in fragments and frames."""
+        page = self._page
+        if not page.signals.document:
+            return b""
+        allowed = [ruling.purpose for ruling in page.verdict.rulings.values() if ruling.reason == "granted"]
+        if page.verdict.undecided:
+            signal = page.signals.gpc or page.signals.dnt
+            return page.layer.banner(return_to=page.return_to, signal=signal, allowed=allowed)
+        return page.layer.way_back(return_to=page.return_to, granted=bool(allowed), allowed=allowed)
+
+    def _page_start(self, start: Message, body: Body, length: int | None) -> Message:
+        raw: headers.HeaderList = headers.without(start["headers"], *_VALIDATORS, *_DIGESTS)
+        if body.decoder is not None:
+            raw = headers.without(raw, b"content-encoding")
+            if body.encoder is not None:
+                raw.append((b"content-encoding", b"gzip"))
+            raw = headers.with_vary(raw, b"Accept-Encoding")
+        content_type = body.content_type(headers.get(raw, b"content-type") or b"")
+        if content_type is not None:
+            raw = headers.replaced(raw, b"content-type", content_type)
+        if length is not None:
+            raw.append((b"content-length", b"%d" % length))
+        return {**start, "headers": _uncacheable(self._walled(raw) if body.is_html else raw)}
+
+    def _withhold(self, error: UnreadableBody) -> list[Message]:
+        """Answer in place of a page that cannot be judged; if it has begun, end it where it is."""
+        self._given_up = True
+        self._page.note(Withheld(f"page that cannot be read ({error})", "", ""))
+        if self._start is None:
+            return [{"type": "http.response.body", "body": b"", "more_body": False}]
+        self._start = None
+        self.status = 502
+        body = self._page.withheld_page(str(error))
+        raw = [
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+        ]
+        return [
+            {"type": "http.response.start", "status": 502, "headers": raw},
+            {"type": "http.response.body", "body": body, "more_body": False},
+        ]
+
+
+def _charset_label(content_type: bytes) -> str:
+    for parameter in content_type.split(b";")[1:]:
+        key, _, value = parameter.partition(b"=")
+        if key.strip().lower() == b"charset":
+            return value.decode("latin-1")
+    return ""
+
+
+def _uncacheable(raw: headers.HeaderList) -> headers.HeaderList:
+    """The page is this visitor's: no shared cache may keep it, and the browser asks again (RFC 9111 5.2.2).
+
+    ``no-store`` of the app stays; its ``max-age`` would show a page after the choice it was made for has changed.
+    """
+    stay = [member for member in headers.list_members(raw, b"cache-control") if member in _KEPT_DIRECTIVES]
+    value = b", ".join([b"private", b"no-cache", *stay])
+    raw = headers.without(raw, b"expires", b"age", b"cdn-cache-control", b"surrogate-control")
+    return headers.with_vary(
+        headers.replaced(raw, b"cache-control", value), b"Cookie", b"Sec-GPC", b"DNT", b"Accept-Language"
+    )
+
+
+_KEPT_DIRECTIVES = frozenset({b"no-store", b"no-transform", b"must-revalidate"})

@@ -1,0 +1,394 @@
+"""The streaming HTML scanner: finds what may fetch, hands it to `Elements`, and passes every other byte unchanged.
+
+It follows the tree builder only as far as it decides how the tokenizer reads on: raw text, script data, foreign
+content, ``noscript``. Where browsers could read the same bytes in two ways (broken foreign content, ``select``,
+``frameset``, markup that a ``noscript`` hides only with scripting on), nothing is guessed: the scanner is *strict*
+there, and drops the content of a raw text element that would mean something else in the other reading.
+
+`Scanner.feed` may be given the body in any pieces: the output is the same. Work and memory stay linear in the input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Protocol
+
+from ..errors import UnreadableBody
+from .foreign import ForeignStack
+from .markup import (
+    BORING,
+    COMMENT_END,
+    TAG,
+    TEXT,
+    ScriptEnd,
+    Tag,
+    raw_text_end,
+)
+
+MAX_HELD = 16 * 1024 * 1024
+"""Bytes of one unfinished tag, script or style that are held before the page is given up as unreadable."""
+
+_RETRY_ALWAYS = 8 * 1024
+_LONGEST_END_TAG = len(b"</textarea>")
+_BEFORE_BODY = frozenset(
+    "html head body frameset title meta link base basefont bgsound script style noscript template noframes".split()
+)
+"""Tags that do not open the body by themselves, or that say where it begins."""
+_RAW = frozenset("script style noscript title textarea xmp iframe noembed noframes plaintext".split())
+"""Elements whose content the tokenizer reads as text (HTML 13.2.6.4), ``noscript`` where scripting is on."""
+_CDATA = b"<![CDATA["
+
+TextDone = Callable[[Tag, bytes], None]
+
+
+class Handler(Protocol):
+    """What the scanner asks about the things it finds. `Elements` is the real one."""
+
+    def start(self, tag: Tag, *, html: bool, foreign: bool) -> bytes: ...
+    def script(self, tag: Tag, text: bytes) -> bytes: ...
+    def style(self, tag: Tag, text: bytes) -> tuple[bytes, bytes]: ...
+    def unclear(self, name: str) -> None: ...
+    def document(self, tag: Tag, /) -> str | None: ...
+
+
+class Scanner:
+    """Gates one HTML document or fragment.
+
+    Args:
+        handler: judges and edits what is found.
+        insert: bytes to put where the page's content begins: right behind ``<body>``, or before the first thing that
+            cannot stand in a head. Empty for fragments.
+        keep: drop nothing, even where it is unclear: for watching only.
+    """
+
+    def __init__(self, handler: Handler, *, insert: bytes = b"", keep: bool = False) -> None:
+        self._handler = handler
+        self._insert = insert
+        self._keep = keep
+        self._buffer: bytes | bytearray = b""
+        self._at = 0
+        self._out: list[bytes] = []
+        self._state: Callable[[], bool] = self._data
+        self._foreign = ForeignStack()
+        self._selects = 0
+        self._frameset = False
+        self._templates = 0
+        self._retry_at = 0
+        self._closing = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take more of the body; return what may go out now."""
+        self._append(data)
+        if self._state == self._data and len(self._buffer) < self._retry_at:
+            return b""
+        self._run()
+        held = len(self._buffer) - self._at
+        if held > MAX_HELD:
+            raise UnreadableBody(f"one tag, script or style of the page is longer than {MAX_HELD} bytes")
+        # A long unfinished tag is read again only once it has grown by a quarter: linear in all, whatever the size of
+        # the pieces.
+        self._retry_at = held + held // 4 if held > _RETRY_ALWAYS else 0
+        return self._take()
+
+    def close(self) -> bytes:
+        """The body is complete: return what is left."""
+        self._closing = True
+        self._run()
+        self._finish()
+        return self._take()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the input so far left nothing open: no token, no foreign content, no doubt."""
+        return self._state == self._data and not self._foreign and not self._strict and not self._more
+
+    # -- the machine ------------------------------------------------------------------------------------------------
+
+    def _append(self, data: bytes) -> None:
+        held = len(self._buffer) - self._at
+        if not held:
+            self._buffer = data
+        elif held < _RETRY_ALWAYS:
+            self._buffer = bytes(self._buffer[self._at :]) + data
+        else:
+            if isinstance(self._buffer, bytes):
+                self._buffer = bytearray(self._buffer)
+            del self._buffer[: self._at]
+            self._buffer += data
+        self._at = 0
+
+    def _run(self) -> None:
+        while self._state() and (self._more or self._closing):
+            pass
+
+    def _take(self) -> bytes:
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
+
+    @property
+    def _more(self) -> bool:
+        return self._at < len(self._buffer)
+
+    @property
+    def _strict(self) -> bool:
+        return self._frameset or self._selects > 0 or self._foreign.doubtful
+
+    def _emit_to(self, end: int) -> None:
+        if end > self._at:
+            self._out.append(self._slice(end))
+            self._at = end
+
+    def _slice(self, end: int) -> bytes:
+        return bytes(self._buffer[self._at : end])
+
+    def _data(self) -> bool:
+        """Text, comments and tags. False where more input is needed."""
+        fast = not self._insert and not self._foreign and not self._strict
+        match = (BORING if fast else TEXT).match(self._buffer, self._at)
+        assert match is not None
+        self._emit_to(match.end())
+        if not self._more:
+            return False
+        tag = TAG.match(self._buffer, self._at)
+        if tag is None:
+            return self._unfinished()
+        if tag.group(1):
+            self._end_tag(tag)
+        else:
+            self._start_tag(tag)
+        return True
+
+    def _unfinished(self) -> bool:
+        """At a ``<`` that opens something not complete: comments may stream, the rest waits."""
+        if self._buffer.startswith(_CDATA, self._at) and self._foreign.cdata:
+            self._state = self._cdata
+            return True
+        if self._buffer.startswith(b"<!--", self._at):
+            # The comment's first dashes may also be its last: `<!-->` is complete and was matched before.
+            self._emit_to(self._at + 2)
+            self._state = self._comment
+            return True
+        return False
+
+    def _comment(self) -> bool:
+        match = COMMENT_END.search(self._buffer, self._at)
+        if match is None:
+            self._emit_to(max(self._at, len(self._buffer) - 3))
+            return False
+        self._emit_to(match.end())
+        self._state = self._data
+        return True
+
+    def _cdata(self) -> bool:
+        end = self._buffer.find(b"]]>", self._at)
+        if end < 0:
+            self._emit_to(max(self._at, len(self._buffer) - 2))
+            return False
+        self._emit_to(end + 3)
+        self._state = self._data
+        return True
+
+    # -- tags -------------------------------------------------------------------------------------------------------
+
+    def _start_tag(self, match: re.Match[bytes]) -> None:
+        tag = Tag(match.group(), match.group(2))
+        self._before_content(tag.name)
+        self._at = match.end()
+        foreign = self._foreign.open(tag)
+        if self._strict and tag.name in _RAW:
+            self._doubtful_start(tag)
+        elif foreign and tag.name in {"script", "style"}:
+            self._foreign_text(tag)
+        elif tag.name in _RAW and not foreign:
+            self._text_element(tag)
+        else:
+            self._out.append(
+                self._handler.start(tag, html=not foreign or self._strict, foreign=foreign or self._strict)
+            )
+            self._track(tag.name)
+        if tag.name == "body" and not self._templates:
+            self._place_insert()
+
+    def _text_element(self, tag: Tag) -> None:
+        """An HTML element whose content is text."""
+        name = tag.name
+        if name == "script":
+            self._await_script(tag, self._script_done)
+        elif name == "style":
+            self._await_text(tag, self._style_done)
+        elif name == "noscript":
+            self._await_text(tag, self._noscript_done)
+        elif name == "plaintext":
+            self._out.append(self._handler.start(tag, html=True, foreign=False))
+            self._state = self._plaintext
+        else:
+            self._out.append(self._start_with_document(tag))
+            self._state = self._text_until(name)
+
+    def _foreign_text(self, tag: Tag) -> None:
+        """In SVG and MathML a script or style is read as markup; its text still ends at its end tag."""
+        if tag.self_closing and tag.name == "script":
+            self._out.append(self._handler.script(tag, b""))
+        elif tag.self_closing:
+            self._out.append(self._handler.start(tag, html=False, foreign=True))
+        elif tag.name == "script":
+            self._await_script(tag, self._clear_text_done)
+        else:
+            self._await_text(tag, self._clear_text_done)
+
+    def _doubtful_start(self, tag: Tag) -> None:
+        """An element that would be raw text in one reading and markup in the other."""
+        if tag.name == "plaintext" or (tag.self_closing and tag.name in {"script", "style"}):
+            self._out.append(self._dropped(tag.name, tag.raw))
+        elif tag.name == "noscript":
+            self._await_text(tag, self._noscript_done)
+        elif tag.name == "script":
+            self._await_script(tag, self._clear_text_done)
+        else:
+            self._await_text(tag, self._clear_text_done)
+
+    def _track(self, name: str) -> None:
+        if name == "select":
+            self._selects += 1
+        elif name == "frameset":
+            self._frameset = True
+            self._insert = b""
+        elif name == "template":
+            self._templates += 1
+
+    def _end_tag(self, match: re.Match[bytes]) -> None:
+        name = match.group(2).lower().decode("latin-1")
+        if name in {"body", "html", "br"}:
+            self._before_content("")
+        if name == "select" and self._selects:
+            self._selects -= 1
+        elif name == "template" and self._templates:
+            self._templates -= 1
+        certainty = self._foreign.close(name)
+        self._emit_to(match.end())
+        self._out.append(b"" if self._keep else certainty)
+
+    def _before_content(self, name: str) -> None:
+        """Place what is to be inserted before the first tag that opens the body by itself."""
+        if self._insert and not self._templates and name not in _BEFORE_BODY:
+            self._place_insert()
+
+    def _place_insert(self) -> None:
+        self._out.append(self._insert)
+        self._insert = b""
+
+    # -- elements whose content is text ------------------------------------------------------------------------------
+
+    def _text_until(self, name: str) -> Callable[[], bool]:
+        """The state inside a title, textarea and the like: everything passes up to the end tag."""
+
+        def stream() -> bool:
+            end = raw_text_end(self._buffer, name, self._at)
+            if end < 0:
+                self._emit_to(max(self._at, len(self._buffer) - _LONGEST_END_TAG))
+                return False
+            self._emit_to(end)
+            self._state = self._data
+            return True
+
+        return stream
+
+    def _await_script(self, tag: Tag, done: TextDone) -> None:
+        finder = ScriptEnd()
+        self._await(tag, done, lambda: finder.find(self._buffer, self._at))
+
+    def _await_text(self, tag: Tag, done: TextDone) -> None:
+        searched = 0
+
+        def find() -> int:
+            nonlocal searched
+            end = raw_text_end(self._buffer, tag.name, self._at + searched)
+            searched = max(0, len(self._buffer) - self._at - _LONGEST_END_TAG)
+            return end
+
+        self._await(tag, done, find)
+
+    def _await(self, tag: Tag, done: TextDone, find: Callable[[], int]) -> None:
+        """Hold an element's text until its end tag, or the end of the page, and then hand it on whole."""
+
+        def wait() -> bool:
+            end = find()
+            if end < 0 and not self._closing:
+                return False
+            text = self._slice(end if end >= 0 else len(self._buffer))
+            self._at += len(text)
+            self._state = self._data
+            done(tag, text)
+            return True
+
+        self._state = wait
+
+    def _script_done(self, tag: Tag, text: bytes) -> None:
+        self._out += (self._handler.script(tag, text), text)
+
+    def _style_done(self, tag: Tag, text: bytes) -> None:
+        self._out += self._handler.style(tag, text)
+
+    def _clear_text_done(self, tag: Tag, text: bytes) -> None:
+        """Text that browsers may read in two ways stays only if it means the same in both."""
+        if not _same_in_both_readings(text):
+            text = self._dropped(tag.name, text)
+        if tag.name == "script":
+            self._out += (self._handler.script(tag, _code(text)), text)
+        elif tag.name == "style":
+            self._style_done(tag, text)
+        else:
+            self._out += (self._start_with_document(tag), text)
+
+    def _noscript_done(self, tag: Tag, text: bytes) -> None:
+        """Text to a browser with scripting, markup to one without: safe only if it is closed in itself."""
+        inner = Scanner(self._handler, keep=self._keep)
+        gated = inner.feed(text)
+        settled = inner.settled
+        gated += inner.close()
+        if not settled:
+            gated = self._dropped("noscript", gated)
+        self._out += (self._handler.start(tag, html=True, foreign=False), gated)
+
+    def _dropped(self, name: str, content: bytes) -> bytes:
+        """What is left of something unclear: nothing, unless the gate only watches."""
+        self._handler.unclear(name)
+        return content if self._keep else b""
+
+    def _start_with_document(self, tag: Tag) -> bytes:
+        """An iframe's ``srcdoc`` is a page inside an attribute: it is gated by a scanner of its own."""
+        document = self._handler.document(tag)
+        if document is not None:
+            source = document.encode("utf-8", "replace")
+            inner = Scanner(self._handler)
+            gated = inner.feed(source) + inner.close()
+            if gated != source:
+                tag.replace_value("srcdoc", gated)
+        return self._handler.start(tag, html=True, foreign=self._strict)
+
+    def _plaintext(self) -> bool:
+        self._emit_to(len(self._buffer))
+        return False
+
+    def _finish(self) -> None:
+        """What is unfinished at the end of a page is no tag to a browser (13.2.5, eof-in-tag) and harmless as it is."""
+        if self._state == self._data and not self._more and not self._templates:
+            self._place_insert()
+        self._emit_to(len(self._buffer))
+
+
+def _code(body: bytes) -> bytes:
+    """A foreign script's text without its CDATA brackets."""
+    return body.replace(_CDATA, b"").replace(b"]]>", b"")
+
+
+def _same_in_both_readings(body: bytes) -> bool:
+    """Whether text means the same as raw text and as foreign content: no markup in it, or one CDATA section."""
+    stripped = body.strip(b"\t\n\x0c\r ")
+    if stripped.startswith(_CDATA) and stripped.endswith(b"]]>"):
+        stripped = stripped[len(_CDATA) : -3]
+        # Read as a bogus comment, a CDATA section ends at its first `>`; what follows it would be markup.
+        return b"]]>" not in stripped and b"<" not in stripped.partition(b">")[2]
+    return b"<" not in stripped and b"&" not in stripped

@@ -1,0 +1,79 @@
+"""The second wall: a Content-Security-Policy derived from the verdict (CSP Level 3).
+
+Only the browser can stop what a permitted script inserts later. The policy is sent as a header of its own: several
+policies intersect, so it never weakens one the site has, and it forbids nothing but third parties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from ..cookies import registrable_domain
+from ..lawful import Verdict
+from ..policy import HostPattern, Policy
+
+_OWN = ("'self'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:", "mediastream:", "filesystem:")
+
+
+class Wall:
+    """Content-Security-Policy values for one policy, each computed once."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._value = lru_cache(maxsize=512)(self._build)
+
+    def header(self, verdict: Verdict, host: str) -> bytes | None:
+        """The header's value for a page of ``host``, or None where the wall is off."""
+        rules = self._policy.gate
+        if rules.wall == "off" or rules.mode == "observe":
+            return None
+        return self._value(self._open(verdict), host)
+
+    def reload_needed(self, before: frozenset[str], after: frozenset[str]) -> bool:
+        """Whether a page sent under ``before`` must be fetched again to show what ``after`` allows.
+
+        A page keeps the Content-Security-Policy it came with, so what the wall kept out cannot come in later.
+        """
+        if self._policy.gate.wall != "verdict" or self._policy.gate.mode == "observe":
+            return bool(before - after)
+        return bool(before - after) or any(self._third_party(purpose) for purpose in after - before)
+
+    def _third_party(self, purpose: str) -> bool:
+        return any(service.hosts for service in self._policy.services_of(purpose))
+
+    def _open(self, verdict: Verdict) -> frozenset[str]:
+        if self._policy.gate.wall == "verdict":
+            return verdict.allowed
+        unanswered = {"unknown", "changed", "expired"}
+        asked = {ruling.purpose for ruling in verdict.rulings.values() if ruling.reason in unanswered}
+        return verdict.allowed | asked
+
+    def _build(self, purposes: frozenset[str], host: str) -> bytes:
+        sources = [*_OWN, *_own_hosts(self._policy, host)]
+        for service in self._policy.services:
+            if service.purpose in purposes:
+                sources += (source for pattern in service.hosts for source in _sources(pattern))
+        return "default-src {}".format(" ".join(dict.fromkeys(sources))).encode("ascii")
+
+
+def _own_hosts(policy: Policy, host: str) -> Iterator[str]:
+    """The site's own hosts on every port: cookies and consent do not know ports (RFC 6265 8.5)."""
+    for own in (host, *policy.site.hosts, *policy.gate.first_party):
+        bracketed = f"[{own.strip('[]')}]" if ":" in own else own
+        yield f"{bracketed}:*"
+        parent = registrable_domain(own)
+        if parent is not None:
+            yield f"{parent}:*"
+            yield f"*.{parent}:*"
+
+
+def _sources(pattern: HostPattern) -> Iterator[str]:
+    """A path that ends in a slash is a prefix to CSP, any other is matched whole (CSP 3, 6.7.2.12)."""
+    if not pattern.path:
+        yield pattern.host
+        yield f"*.{pattern.host}"
+        return
+    for host in (pattern.host, f"*.{pattern.host}"):
+        yield f"{host}{pattern.path}"
+        yield f"{host}{pattern.path.rstrip('/')}/"
