@@ -32,7 +32,8 @@ _PARENTS = {
 """Parts of tables, and where they must stand for their tags to be taken as they are."""
 _CLOSES_P = frozenset(
     "address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer h1 h2 h3 h4 "
-    "h5 h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary table ul xmp dd dt".split()
+    "h5 h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary table ul xmp dd "
+    "dt".split()
 )
 _CLOSES_ITSELF = (
     frozenset({"li"}),

@@ -195,8 +195,8 @@ class Policy:
     """One site's whole policy. Built and checked by `cookiegate.policy.load_policy`.
 
     ``services`` are those declared; ``known`` are all services of the catalogue that are *not* declared, kept so that
-    what is withheld can be named. ``cookies`` are the site's own and those of services; ``frameworks`` are the session and
-    CSRF cookies that common frameworks set: allowed as necessary, but shown to visitors only once declared.
+    what is withheld can be named. ``cookies`` are the site's own and those of services; ``frameworks`` are the session
+    and CSRF cookies that common frameworks set: allowed as necessary, but shown to visitors only once declared.
     """
 
     site: Site
@@ -244,7 +244,8 @@ class Policy:
 
     @cached_property
     def _cookie_patterns(self) -> tuple[tuple[CookieRule, re.Pattern[str]], ...]:
-        wild = sorted((rule for rule in (*self.cookies, *self.frameworks) if "*" in rule.name), key=lambda rule: -len(rule.name))
+        wild = [rule for rule in (*self.cookies, *self.frameworks) if "*" in rule.name]
+        wild.sort(key=lambda rule: -len(rule.name))
         return tuple((rule, re.compile(fnmatch.translate(rule.name))) for rule in wild)
 
     @cached_property
