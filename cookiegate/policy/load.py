@@ -139,7 +139,7 @@ def _purpose(row: Row, base: Purpose | None) -> Purpose:
     if row["id"] == "necessary" and not necessary:
         row.location.at("necessary").problem("cannot be false here: give what visitors may refuse another purpose")
     if necessary and basis is Basis.CONSENT and row["id"]:
-        row.location.at("necessary").problem(
+        row.location.at("basis" if row.has("basis") else "necessary").problem(
             "what is necessary is not asked about, so it cannot rest on consent: give another basis"
         )
     return Purpose(row["id"], basis, necessary, row["title"], row["text"])

@@ -24,7 +24,7 @@ _SHORT_CHOICE = 12
 """How many names an error message still lists."""
 
 
-class Invalid(ValueError):  # noqa: N818 - it is a finding about the file, not a failure of ours
+class Invalid(ValueError):
     """A value that cannot be read. The message says what to write instead; whoever catches it knows where."""
 
 
@@ -97,7 +97,7 @@ Table = Mapping[str, Key]
 class Row:
     """A TOML table as read: a value for every key it may have.
 
-    ``given`` are the keys that stand in the file, whether or not they could be read.
+    ``given`` are the keys that stand in the file with something in them, whether or not it could be read.
     """
 
     values: Mapping[str, Any]
@@ -108,7 +108,7 @@ class Row:
         return self.values[name]
 
     def has(self, name: str) -> bool:
-        """Whether the key stands in the file."""
+        """Whether the key stands in the file with something in it."""
         return name in self.given
 
 
@@ -140,7 +140,8 @@ def read_table(value: Any, table: Table, location: Location) -> Row:
         if name not in table:
             location.at(name).problem(_unknown_key(name, table, location))
     values = {name: _read_key(value, name, key, location) for name, key in table.items()}
-    return Row(MappingProxyType(values), frozenset(value), location)
+    given = frozenset(name for name, item in value.items() if not _is_empty(item))
+    return Row(MappingProxyType(values), given, location)
 
 
 def _unknown_key(name: str, table: Table, location: Location) -> str:
@@ -151,16 +152,16 @@ def _unknown_key(name: str, table: Table, location: Location) -> str:
 
 def _read_key(given: Mapping[str, Any], name: str, key: Key, location: Location) -> Any:
     here = location.at(name)
+    if key.required and _is_empty(given.get(name, "")):
+        here.problem(_lacking("is empty", key) if name in given else is_missing(key))
+        return key.default
     if name in given:
-        value = attempt(key.reader, given[name], here, otherwise=_fallback(key, here))
-        if key.required and given[name] == "":
-            here.problem(_lacking("is empty", key))
-        return value
-    if key.required:
-        here.problem(is_missing(key))
-    if key.implied:
-        return key.reader.read({}, here)
-    return key.default
+        return attempt(key.reader, given[name], here, otherwise=_fallback(key, here))
+    return key.reader.read({}, here) if key.implied else key.default
+
+
+def _is_empty(value: Any) -> bool:
+    return value == [] or (isinstance(value, str) and not value.strip())
 
 
 def is_missing(key: Key) -> str:
@@ -169,7 +170,7 @@ def is_missing(key: Key) -> str:
 
 
 def _lacking(what: str, key: Key) -> str:
-    return f"{what}: {key.hint}" if key.hint else f"{what}: write a {key.reader.label}"
+    return f"{what}: {key.hint or f'expected {key.reader.label}'}"
 
 
 def _fallback(key: Key, location: Location) -> Any:
@@ -249,12 +250,11 @@ def one_of(*names: str) -> Reader:
 
     def read(value: Any, _: Location) -> str:
         if not isinstance(value, str) or value not in names:
-            raise Invalid(
-                unknown("value", value, names) if isinstance(value, str) else expected("text", value)
-            )
+            raise Invalid(unknown("value", value, names) if isinstance(value, str) else expected("text", value))
         return value
 
-    return Reader(" or ".join(f'"{name}"' for name in names), read)
+    *others, last = (f'"{name}"' for name in names)
+    return Reader(f"{', '.join(others)} or {last}", read)
 
 
 def expected(what: str, value: Any) -> str:

@@ -133,9 +133,7 @@ def _services(ids: Iterable[str]) -> str:
     """A TOML list, each id with what it stands for."""
     catalogue = {service.id: service for service in load_catalogue()}
     chosen = [catalogue[identity] for identity in dict.fromkeys(ids)]
-    lines = [
-        f"    {_quoted(it.id)},  # {it.name}, {it.provider} ({it.country}): {it.purpose}" for it in chosen
-    ]
+    lines = [f"    {_quoted(it.id)},  # {it.name}, {it.provider} ({it.country}): {it.purpose}" for it in chosen]
     return "\n".join(["[", *lines, "]"]) if lines else "[]"
 
 

@@ -89,9 +89,7 @@ _REASON = one_of(*NECESSARY_REASONS)
 _BASIS = one_of(*Basis)
 _NO_BASIS = f"a purpose needs a lawful basis, one of: {', '.join(Basis)}"
 _NO_RETENTION = 'usage data without a retention period; say how long it is kept, such as retention = "P14M"'
-_NO_VERSION = (
-    'every choice is stored with it; write any text that changes with the policy, such as "2026-11-21"'
-)
+_NO_VERSION = 'every choice is stored with it; write any text that changes with the policy, such as "2026-11-21"'
 _NO_REASON = f"what is stored without consent says why, one of: {', '.join(NECESSARY_REASONS)}"
 _NO_NEED = "a necessary service says in one line what the visitor asked for that fails without it"
 _NO_CONTROLLER = "visitors must be told who decides about their data (GDPR Art 13(1)(a))"
@@ -145,9 +143,7 @@ SITE: Table = {
 
 CONTROLLER: Table = {
     "name": Key(TEXT, required=True, hint=_NO_CONTROLLER),
-    "email": Key(
-        EMAIL, required=True, hint="visitors must be able to reach the controller (GDPR Art 13(1)(a))"
-    ),
+    "email": Key(EMAIL, required=True, hint="visitors must be able to reach the controller (GDPR Art 13(1)(a))"),
     "address": Key(PROSE),
     "phone": Key(TEXT),
     "registration": Key(TEXT),
@@ -274,9 +270,7 @@ def build_storage(row: Row, *, purpose: str, service: str = "") -> StorageRule:
 def build_service(row: Row) -> Service:
     """The service a row declares. What it claims is not yet compared with other services."""
     if not any(row.has(name) for name in ("hosts", "cookie", "signatures")):
-        row.location.problem(
-            "a service without hosts, cookies and signatures cannot be recognised: add one of them"
-        )
+        row.location.problem("a service without hosts, cookies and signatures cannot be recognised: add one of them")
     report_repeats(row["cookie"], "name")
     report_repeats(row["storage"], "name", "area")
     identity, purpose = row["id"], row["purpose"]
@@ -288,8 +282,7 @@ def build_service(row: Row) -> Service:
         purpose=purpose,
         hosts=row["hosts"],
         cookies=tuple(
-            build_cookie(inner, purpose=purpose, reason=row["reason"], service=identity)
-            for inner in row["cookie"]
+            build_cookie(inner, purpose=purpose, reason=row["reason"], service=identity) for inner in row["cookie"]
         ),
         storage=tuple(build_storage(inner, purpose=purpose, service=identity) for inner in row["storage"]),
         signatures=row["signatures"],
@@ -318,9 +311,7 @@ def report_repeats(rows: Iterable[Row], *keys: str) -> None:
         earlier = first.setdefault(tuple(row[key] for key in keys), row)
         name = row[keys[0]]
         if earlier is not row and name:
-            row.location.problem(
-                f'"{name}" is declared twice, first as {earlier.location.key}: leave one of them out'
-            )
+            row.location.problem(f'"{name}" is declared twice, first as {earlier.location.key}: leave one of them out')
 
 
 def report_shared_hosts(claims: Iterable[tuple[Service, Location]]) -> None:
