@@ -232,6 +232,8 @@ MISTAKES = [
     # required
     (MINIMAL.replace('name = "Example"\n', ""), "site.name", "is missing"),
     (MINIMAL.replace('name = "Example"\n', 'name = ""\n'), "site.name", "is empty"),
+    (MINIMAL.replace('name = "Example"\n', 'name = " "\n'), "site.name", "is empty"),
+    (MINIMAL + '[usage]\nretention = ""', "usage.retention", "is empty"),
     (MINIMAL.replace('policy_version = "1"', ""), "site.policy_version", "is missing"),
     (MINIMAL.replace('name = "Example Ltd"', ""), "controller.name", "GDPR Art 13(1)(a)"),
     (MINIMAL.replace('email = "privacy@example.com"', ""), "controller.email", "is missing"),
@@ -270,6 +272,8 @@ MISTAKES = [
     (MINIMAL + '[consent]\nretention = "-P1Y"', "consent.retention", "is not a period"),
     (MINIMAL + '[consent]\nretention = "6 months"', "consent.retention", "write an ISO 8601 period"),
     (MINIMAL + "[consent]\nretention = 180", "consent.retention", "write an ISO 8601 period"),
+    (MINIMAL + f'[consent]\nretention = "P{"9" * 5000}Y"', "consent.retention", "more than 100 years"),
+    (MINIMAL + '[[purpose]]\nid = "necessary"\nbasis = "consent"', "purpose[0].basis", "cannot rest on consent"),
     (MINIMAL + '[consent]\nretention = "P9999Y"', "consent.retention", "more than 100 years"),
     # services
     (MINIMAL + OWN, "service[0]", "without hosts, cookies and signatures"),
@@ -363,7 +367,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "key", "message"), MISTAKES, ids=[f"{key}: {it}" for _, key, it in MISTAKES])
+@pytest.mark.parametrize(("text", "key", "message"), MISTAKES, ids=[f"{key}-{it[:40]}" for _, key, it in MISTAKES])
 def test_one_mistake_is_one_problem_at_its_key(text: str, key: str, message: str) -> None:
     assert message in problem_at(text, key)
 
