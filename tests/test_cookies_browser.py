@@ -17,7 +17,7 @@ import pytest
 import trustme
 from playwright.async_api import Page, async_playwright
 
-from cookiegate.cookies import SetCookie, canonical_host, parse_set_cookie
+from cookiegate.cookies import SetCookie, canonical_host, parse_set_cookie, rewrite
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "vectors" / "set-cookie.json").read_text("utf-8"))[
     "cases"
@@ -39,6 +39,8 @@ CHROMIUM_DIFFERS = {
     "a tab is white space, not refused": "refuses a tab inside the value",
     "a plus sign is ignored": "reads Max-Age=+60 as 60",
     "the last valid Max-Age counts": "takes the last one, valid or not",
+    "a deletion, whatever invalid Max-Age follows": "takes the last one: stores a session cookie",
+    "a deletion, whatever follows the time": "reads no time: stores a session cookie",
     "the last valid Expires counts": "takes the last one, valid or not",
     "no three-digit seconds": "reads 12:00:000 as a time",
     "what follows the time in its token is not looked at": "reads 12:00:00Z as no time",
@@ -64,15 +66,15 @@ def _transportable(case: dict[str, Any]) -> bool:
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer ``?N`` with the header of case N; ``?page=URL`` with a page that embeds the URL."""
+    """Answer ``?N`` with the header of case N, ``?N-gone`` with its deletion, ``?page=URL`` with a page embedding it."""
     try:
         target = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1].decode("ascii")
         query = target.partition("?")[2]
         extra, body = b"", b"<!doctype html>"
         if query.startswith("page="):
             body += f'<img src="{query[5:]}">'.encode()
-        elif query.isdecimal():
-            extra = b"Set-Cookie: " + _header(CASES[int(query)]["header"]) + b"\r\n"
+        elif query[:1].isdecimal():
+            extra = b"Set-Cookie: " + _served(query) + b"\r\n"
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: no-store\r\nConnection: close\r\n"
         writer.write(head + b"Content-Length: %d\r\n" % len(body) + extra + b"\r\n" + body)
         await writer.drain()
@@ -80,6 +82,12 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         pass
     finally:
         writer.close()
+
+
+def _served(query: str) -> bytes:
+    index, _, gone = query.partition("-")
+    header = _header(CASES[int(index)]["header"])
+    return rewrite(header, max_age=0) if gone else header
 
 
 @asynccontextmanager
@@ -95,12 +103,12 @@ def _tls() -> ssl.SSLContext:
     return context
 
 
-async def _stored(page: Page, index: int, ports: tuple[int, int]) -> Stored:
+async def _stored(page: Page, index: int, ports: tuple[int, int], *, ending: str = "") -> Stored:
     """What Chromium keeps of a case, as `_described` writes it."""
     case = CASES[index]
     scheme, port = ("http", ports[0]) if case.get("secure") is False else ("https", ports[1])
     host = canonical_host(case.get("host", "www.example.com"))
-    url = f"{scheme}://{host}:{port}{case.get('path', '/')}?{index}"
+    url = f"{scheme}://{host}:{port}{case.get('path', '/')}?{index}{ending}"
     if "site" in case:
         url = f"https://{case['site']}:{ports[1]}/?page={url}"
     await page.goto(url)
@@ -159,18 +167,42 @@ def _agree(seen: Stored, predicted: Stored) -> bool:
     return seen == predicted
 
 
-@pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: install the package chromium")
-async def test_chromium_stores_what_is_predicted() -> None:
-    surprises: dict[str, tuple[Stored, Stored]] = {}
+@asynccontextmanager
+async def _browsing() -> AsyncIterator[tuple[Page, tuple[int, int]]]:
+    """A page of a fresh Chromium, and the ports of the plain and the secure server it reaches under any name."""
     async with _serving(None) as plain, _serving(_tls()) as secure, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        page = await browser.new_page()
+        try:
+            yield await browser.new_page(), (plain, secure)
+        finally:
+            await browser.close()
+
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: install the package chromium")
+
+
+@pytest.mark.browser
+@needs_chromium
+async def test_chromium_stores_what_is_predicted() -> None:
+    surprises: dict[str, tuple[Stored, Stored]] = {}
+    async with _browsing() as (page, ports):
         for index, case in enumerate(CASES):
             if _transportable(case):
                 predicted = _predicted(case, datetime.now(UTC))
-                seen = await _stored(page, index, (plain, secure))
+                seen = await _stored(page, index, ports)
                 if not _agree(seen, predicted):
                     surprises[case["note"]] = (seen, predicted)
-        await browser.close()
     assert set(surprises) == set(CHROMIUM_DIFFERS), surprises
+
+
+@pytest.mark.browser
+@needs_chromium
+async def test_chromium_stores_nothing_that_was_rewritten_to_a_deletion() -> None:
+    """The gate rests on this: however odd the header, with Max-Age=0 it sets nothing."""
+    async with _browsing() as (page, ports):
+        stored = {
+            case["note"]: await _stored(page, index, ports, ending="-gone")
+            for index, case in enumerate(CASES)
+            if _transportable(case)
+        }
+    assert {note: cookie for note, cookie in stored.items() if cookie} == {}
