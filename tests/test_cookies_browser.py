@@ -66,7 +66,7 @@ def _transportable(case: dict[str, Any]) -> bool:
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer ``?N`` with the header of case N, ``?N-gone`` with its deletion, ``?page=URL`` with a page embedding it."""
+    """Answer ``?N`` with the header of case N, ``?N-gone`` with its deletion, ``?page=URL`` with a page around it."""
     try:
         target = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1].decode("ascii")
         query = target.partition("?")[2]
