@@ -56,6 +56,7 @@ FLAGS = (
     # What Chromium asks of its maker by itself goes where nobody listens, and is not taken for a leak of the page.
     "--gaia-url=https://localhost:1",
     "--component-updater=url-source=https://localhost:1",
+    "--autofill-server-url=https://localhost:1",
 )
 PREFERENCES = {"profile": {"cookie_controls_mode": 0}}
 """Third-party cookies are kept, as in the browsers that keep them: the strictest case for the gate."""
