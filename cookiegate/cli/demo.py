@@ -67,18 +67,24 @@ def demo(host: str, port: int, third_party_port: int, store: str | None, open_br
     """
     scratch = Path(tempfile.mkdtemp(prefix="cookiegate-demo-"))
     store = store or str(scratch / "cookiegate.db")
-    parties, certificate = ThirdParties(), make_certificate()
-    site_socket = _listen(host, port, "--port")
-    parties_socket = _listen("127.0.0.1", third_party_port, "--third-party-port")
-    stage = Stage(f"http://{_address(site_socket)}", _address(parties_socket), certificate, store, scratch)
-    tls = certificate.context if certificate is not None else None
-    with serving(parties, parties_socket, tls=tls, lifespan="off"):
+    with _listen(host, port, "--port") as site, _listen("127.0.0.1", third_party_port, "--third-party-port") as parties:
+        certificate = make_certificate()
+        stage = Stage(f"http://{_address(site)}", _address(parties), certificate, store, scratch)
+        _serve(stage, site, parties, open_browser=open_browser)
+    click.echo(f"\nStopped. What was recorded is still in {store}")
+
+
+def _serve(stage: Stage, site: socket.socket, parties: socket.socket, *, open_browser: bool) -> None:
+    """Serve both until Ctrl-C."""
+    played = ThirdParties()
+    tls = stage.certificate.context if stage.certificate is not None else None
+    with serving(played, parties, tls=tls, lifespan="off"):
+        app = demo_app(store=stage.store, parties=played)
         _announce(stage)
         if open_browser:
             _open(stage)
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(Config(demo_app(store=store, parties=parties))).run(sockets=[site_socket])
-    click.echo(f"\nStopped. What was recorded is still in {store}")
+            uvicorn.Server(Config(app)).run(sockets=[site])
 
 
 def _listen(host: str, port: int, option: str) -> socket.socket:

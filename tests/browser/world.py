@@ -280,8 +280,8 @@ def open_stage() -> Iterator[Stage]:
 def _resolver_rules(doors: Doors, *, tls: int, plain: int) -> str:
     """The first rule that matches counts; loopback is never mapped."""
     own = [
-        f"MAP {name}:{default} 127.0.0.1:{doors[at].getsockname()[1]}"
-        for at, default in (("https", 443), ("http", 80))
+        f"MAP {name}:{443 if at == 'https' else 80} 127.0.0.1:{door.getsockname()[1]}"
+        for at, door in doors.items()
         for name in (SITE, f"*.{SITE}")
     ]
     others = [f"MAP *:443 127.0.0.1:{tls}", f"MAP *:80 127.0.0.1:{plain}", "MAP * ~NOTFOUND"]
