@@ -43,6 +43,8 @@ class _Commands(click.Group):
             for problem in error.problems:
                 click.echo(f"error: {problem}", err=True)
             ctx.exit(1)
+        except BrokenPipeError:  # the reader has gone, as `head` does; click ends the program quietly
+            raise
         except (CookiegateError, OSError) as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(1)

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 
-from ..cookies import expire, parse_set_cookie, registrable_domain
+from ..cookies import expire, parse_set_cookie, registrable_domain, rewrite
 from ..headers import HeaderList, RawHeaders, cookie_pairs, without
 from ..lawful import Verdict
 from ..policy import Policy
 from .resources import Withheld
 
 Note = Callable[[Withheld], None]
+UNREADABLE = Withheld("cookie", "", "", name="(unreadable)")
 
 
 def judge_cookie(policy: Policy, verdict: Verdict, name: str) -> Withheld | None:
@@ -25,26 +26,27 @@ def judge_cookie(policy: Policy, verdict: Verdict, name: str) -> Withheld | None
     return Withheld("cookie", "", rule.purpose, rule.service, name)
 
 
-def filter_set_cookies(raw: RawHeaders, policy: Policy, verdict: Verdict, *, now: datetime, note: Note) -> HeaderList:
-    """The response's headers less every Set-Cookie that is denied or undeclared. Deletions always pass."""
+def filter_set_cookies(
+    raw: RawHeaders, policy: Policy, verdict: Verdict, *, now: datetime, note: Note
+) -> HeaderList:
+    """The response's headers less every Set-Cookie that is denied or undeclared.
+
+    A deletion of such a cookie passes, written anew: browsers misread some deletions, and a slow clock others.
+    """
     kept: HeaderList = []
     for key, value in raw:
-        if key.lower() == b"set-cookie":
-            withheld = _judge_set_cookie(policy, verdict, value, now)
-            if withheld is not None:
-                note(withheld)
-                continue
-        kept.append((key, value))
+        if key.lower() != b"set-cookie":
+            kept.append((key, value))
+            continue
+        cookie = parse_set_cookie(value, now=now)
+        withheld = UNREADABLE if cookie is None else judge_cookie(policy, verdict, cookie.name)
+        if withheld is None:
+            kept.append((key, value))
+        elif cookie is not None and cookie.kind == "deletion":
+            kept.append((key, rewrite(value, max_age=0)))
+        else:
+            note(withheld)
     return kept
-
-
-def _judge_set_cookie(policy: Policy, verdict: Verdict, value: bytes, now: datetime) -> Withheld | None:
-    cookie = parse_set_cookie(value, now=now)
-    if cookie is None:
-        return Withheld("cookie", "", "", name="(unreadable)")
-    if cookie.kind == "deletion":
-        return None
-    return judge_cookie(policy, verdict, cookie.name)
 
 
 def hide_request_cookies(

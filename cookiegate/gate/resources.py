@@ -78,6 +78,10 @@ class Resources:
         """Whether a host is the site's own by declaration, or the page's own host."""
         return host == page_host or any(parent in self._own for parent in _parents(host))
 
+    def claimed(self, host: str) -> bool:
+        """Whether some service claims part of a host."""
+        return any(parent in self._patterns for parent in _parents(host))
+
     def locate(self, reference: str, base: str, page_host: str) -> Target:
         """Where a reference leads when resolved against ``base`` on a page of ``page_host``.
 
@@ -97,11 +101,12 @@ class Resources:
         if url.protocol not in NETWORK_SCHEMES:
             return UNFETCHABLE
         host = url.hostname.rstrip(".")
+        service = self.service_at(host, url.pathname)
+        # A declared service counts on the site's own host too (a self-hosted or proxied tool); the catalogue does not.
+        if service is not None and (self.declares(service) or not self.is_own(host, page_host)):
+            return Target("service", host, service, url.href)
         if self.is_own(host, page_host):
             return Target("own", host, url=url.href)
-        service = self.service_at(host, url.pathname)
-        if service is not None:
-            return Target("service", host, service, url.href)
         same_site = registrable_domain(host)
         if same_site is not None and same_site == registrable_domain(page_host):
             return Target("own", host, url=url.href)
@@ -127,7 +132,7 @@ class Decider:
         self._page = url
         self._page_host = ada_url.URL(url).hostname.rstrip(".")
         self._has_base = False
-        self.base_is_own = True
+        self.base_is_own = not resources.claimed(self._page_host)
 
     def set_base(self, reference: str) -> Withheld | None:
         """Judge a ``<base href>`` and adopt the first that stands.
@@ -140,7 +145,7 @@ class Decider:
         if withheld is None and target.url and target.place != "local" and not self._has_base:
             self._has_base = True
             self.base = target.url
-            self.base_is_own = target.place == "own"
+            self.base_is_own = target.place == "own" and not self.resources.claimed(target.host)
         return withheld
 
     def url(self, what: str, reference: str) -> Withheld | None:
@@ -160,8 +165,6 @@ class Decider:
     def code(self, what: str, text: str) -> Withheld | None:
         """None where an inline script may run: it belongs to no service that is withheld."""
         for service in self.resources.inline.services_in(text):
-            if self.resources.is_own(service.hosts[0].host if service.hosts else "", self._page_host):
-                continue
             withheld = self._judge(what, Target("service", "", service))
             if withheld is not None:
                 return withheld

@@ -232,21 +232,35 @@ class Policy:
         return tuple(service for service in self.services if service.purpose == purpose)
 
     def cookie_rule(self, name: str) -> CookieRule | None:
-        """The declaration of a cookie: an exact name before a pattern, a longer pattern before a shorter one."""
+        """The declaration of a cookie: an exact name before a pattern, a longer pattern before a shorter one.
+
+        A framework's pattern does not cover the cookie of a service that the catalogue knows and the site did not
+        declare: Rails' ``_*_session`` is not to let a tracker's ``_gd_session`` through.
+        """
         exact = self._exact_cookies.get(name)
         if exact is not None:
             return exact
-        return next((rule for rule, pattern in self._cookie_patterns if pattern.fullmatch(name)), None)
+        declared = _first_match(self._cookie_patterns, name)
+        if declared is not None or name in self._undeclared_names:
+            return declared
+        return _first_match(self._framework_patterns, name)
 
     @cached_property
     def _exact_cookies(self) -> dict[str, CookieRule]:
         return {rule.name: rule for rule in reversed((*self.cookies, *self.frameworks)) if "*" not in rule.name}
 
     @cached_property
-    def _cookie_patterns(self) -> tuple[tuple[CookieRule, re.Pattern[str]], ...]:
-        wild = [rule for rule in (*self.cookies, *self.frameworks) if "*" in rule.name]
-        wild.sort(key=lambda rule: -len(rule.name))
-        return tuple((rule, re.compile(fnmatch.translate(rule.name))) for rule in wild)
+    def _cookie_patterns(self) -> Patterns:
+        return _patterns(self.cookies)
+
+    @cached_property
+    def _framework_patterns(self) -> Patterns:
+        return _patterns(self.frameworks)
+
+    @cached_property
+    def _undeclared_names(self) -> frozenset[str]:
+        unknown = (service for service in self.known if service.purpose != "necessary")
+        return frozenset(rule.name for service in unknown for rule in service.cookies)
 
     @cached_property
     def scopes(self) -> dict[str, int]:
@@ -261,3 +275,16 @@ class Policy:
         services = sorted(service.id for service in self.services_of(purpose.id))
         material = "\n".join([purpose.id, purpose.basis, *services])
         return int.from_bytes(hashlib.sha256(material.encode()).digest()[:4]) >> 1
+
+
+Patterns = tuple[tuple[CookieRule, re.Pattern[str]], ...]
+
+
+def _patterns(rules: tuple[CookieRule, ...]) -> Patterns:
+    """The rules with a wildcard, longest first, with what their names match."""
+    wild = sorted((rule for rule in rules if "*" in rule.name), key=lambda rule: -len(rule.name))
+    return tuple((rule, re.compile(fnmatch.translate(rule.name))) for rule in wild)
+
+
+def _first_match(patterns: Patterns, name: str) -> CookieRule | None:
+    return next((rule for rule, pattern in patterns if pattern.fullmatch(name)), None)
