@@ -41,9 +41,6 @@ _REPLACED_SIZE = (300, 150)
 """The size in CSS pixels of an embed that gives none (CSS 2.1, 10.3.2 and 10.6.2)."""
 
 _AUDIO_HEIGHT = 54
-_INVISIBLE = 8
-"""Embeds of fewer pixels than this in either direction were never meant to be seen."""
-
 _ROOMY = (280, 180)
 """Below this size a placeholder shows its button and no sentence."""
 
@@ -212,7 +209,7 @@ class Layer:
         return _fill(self._back[granted], return_to, allowed)
 
     def placeholder(self, *, purpose: str, service: str, host: str, kind: str, width: str, height: str) -> bytes:
-        """What stands where an embed was withheld: phrasing content of the embed's size. Empty for invisible embeds.
+        """What stands where an embed was withheld: phrasing content of the embed's size.
 
         Args:
             purpose: id of the choosable purpose that would allow it, or "" where none would.
@@ -293,12 +290,11 @@ class Assets:
     def _render_embed(
         self, locale: str, *, purpose: str, service: str, host: str, kind: str, width: str, height: str
     ) -> bytes:
-        box = _box(kind, width, height)
-        if box is None:
-            return b""
         views: Mapping[str, PurposeView] = self._context(locale)["purpose_by_id"]
         name = self._service_names.get(service, service) or host
-        rendered = self._render("embed.html", locale, purpose=views.get(purpose), service=name, host=host, box=box)
+        rendered = self._render(
+            "embed.html", locale, purpose=views.get(purpose), service=name, host=host, box=_box(kind, width, height)
+        )
         return rendered.replace(b"\n", b"")
 
     @cached_property
@@ -426,11 +422,9 @@ class Box:
     small: bool
 
 
-def _box(kind: str, width: str, height: str) -> Box | None:
-    """The box of an embed with these attributes, or None for one that was never meant to be seen."""
+def _box(kind: str, width: str, height: str) -> Box:
+    """The box of an embed with these attributes."""
     wide, high = _dimension(width), _dimension(height)
-    if any(isinstance(size, int) and size < _INVISIBLE for size in (wide, high)):
-        return None
     if not wide and not high and kind != "audio":
         return Box("100%", "", "0 0 16 9", "100%", "", small=False)
     wide = wide or _REPLACED_SIZE[0]

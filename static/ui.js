@@ -13,6 +13,7 @@
   const listeners = new Set();
   let allowed = new Set((me.dataset.allowed || "").split(" ").filter(Boolean));
   let sending = false;
+  let outdated = false; // more is allowed now than when this page was sent, and its policy header keeps it out
   let before = null; // what had the focus before the first layer got it
   let channel;
   let opening = Promise.resolve();
@@ -58,19 +59,15 @@
     const wipe = () => (answer.clear || []).forEach(clear);
     wipe();
     if (channel) channel.postMessage(0);
-    if (answer.reload) {
+    if (answer.reload || outdated) {
       addEventListener("pagehide", wipe); // what still runs may write once more on its way out
       return location.reload();
     }
-    change(answer.allowed);
+    allowed = new Set(answer.allowed);
+    dismiss(allowed.size);
     say(back.querySelector("[role=status]"));
-  }
-
-  function change(purposes) {
-    allowed = new Set(purposes);
-    dismiss();
     open();
-    const detail = { allowed: purposes };
+    const detail = { allowed: answer.allowed };
     document.dispatchEvent(new CustomEvent("cookiegate:change", { detail }));
     listeners.forEach((listener) => listener(detail));
   }
@@ -87,16 +84,16 @@
 
   /* The first layer and the way back ----------------------------------------------------------------------------- */
 
-  function dismiss() {
-    const focused = ask && ask.contains(document.activeElement);
+  function dismiss(granted) {
+    const withdraw = back.querySelector("button");
+    const held = document.activeElement;
+    const losing = (ask && ask.contains(held)) || (held === withdraw && !granted);
     if (ask) ask.hidden = true;
     back.hidden = false;
-    back.querySelector("button").hidden = !allowed.size;
-    const held = document.activeElement;
-    if (focused || (held && held.hidden)) {
-      const target = before && before.isConnected && before !== document.body ? before : back.querySelector("a");
-      target.focus({ preventScroll: true });
-    }
+    withdraw.hidden = !granted;
+    if (!losing) return;
+    const target = before && before.isConnected ? before : back.querySelector("a");
+    target.focus({ preventScroll: true });
   }
 
   function say(status) {
@@ -110,7 +107,7 @@
     });
     ask.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
-      if (!more.open) return dismiss();
+      if (!more.open) return dismiss(allowed.size);
       more.open = false;
       more.firstElementChild.focus();
     });
@@ -122,80 +119,88 @@
 
   /* Opening what was withheld, in document order ------------------------------------------------------------------ */
 
-  const EMBEDS = /^(iframe|object|embed|video|audio)$/;
   const RUNS = /^$|^module$|^(text|application)\/(x-)?(java|ecma)script$/i;
   const PREFIX = "data-cg-";
+  const waiting = (mark) => [...document.querySelectorAll(`[${mark}]`)].filter((it) => allowed.has(it.getAttribute(mark)));
 
   function open() {
-    const inline = withheld().filter((element) => element.localName === "script" && !element.hasAttribute(PREFIX + "src"));
-    // After a page has loaded, document.write() wipes it: such a script needs a page of its own.
-    if (inline.some((script) => /\bdocument\s*\.\s*write/.test(script.text))) return location.reload();
-    opening = opening.then(openAll);
+    // A style sheet was cut where it is written, and document.write() wipes a page that has loaded: both need a new one.
+    const lost = waiting("data-cg-css").some((it) => it.localName === "style");
+    const writes = waiting("data-cg").some((it) => it.localName === "script" && /\bdocument\s*\.\s*write/.test(it.textContent));
+    if (lost || writes) return location.reload();
+    opening = opening.then(openAll, openAll);
   }
-
-  const withheld = () => [...document.querySelectorAll("[data-cg]")].filter((element) => allowed.has(element.dataset.cg));
 
   async function openAll() {
     const deferred = [];
-    let running; // the latest script that later ones have to wait for
-    for (const element of withheld()) {
+    let running; // settles when the latest script that others must wait for has run
+    for (const element of waiting("data-cg")) {
+      if (!element.isConnected) continue; // taken away by a script that ran meanwhile
       if (element.localName !== "script") {
         await running;
         restore(element);
         continue;
       }
       const script = revive(element);
-      const fetched = script.hasAttribute("src");
-      const runs = RUNS.test(script.type) && !script.noModule;
-      const module = /^module$/i.test(script.type);
-      if (runs && !script.hasAttribute("async") && (module || (fetched && script.defer))) {
+      const source = ["src", "href", "xlink:href"].some((name) => script.hasAttribute(name));
+      const runs = RUNS.test(script.type.trim()) && !script.noModule;
+      const independent = script.hasAttribute("async");
+      if (runs && !independent && (/module/i.test(script.type) || (source && script.defer))) {
         deferred.push([element, script]);
-      } else if (runs && fetched) {
-        if (!script.hasAttribute("async")) running = ended(script);
-        element.replaceWith(script);
-      } else {
-        await running;
-        element.replaceWith(script);
+        continue;
       }
+      if (runs && source && !independent) running = ended(script);
+      else if (!independent) await running;
+      element.replaceWith(script);
     }
     await running;
-    deferred.forEach(([element, script]) => element.replaceWith(script));
+    for (const [element, script] of deferred) element.replaceWith(script);
+    for (const element of waiting("data-cg-css")) {
+      element.setAttribute("style", element.getAttribute("data-cg-style"));
+      element.removeAttribute("data-cg-style");
+      element.removeAttribute("data-cg-css");
+    }
   }
 
-  /** Settles when the script has run or failed; browsers run such scripts in the order they are put in. */
+  /** Settles when the script has run or failed. Browsers run such scripts in the order they are put in. */
   function ended(script) {
-    script.async = false;
     return new Promise((resolve) => ["load", "error"].forEach((type) => script.addEventListener(type, resolve)));
   }
 
-  /** A script never runs twice, so it is made anew with all its attributes. */
-  function revive(element) {
-    const script = document.createElement("script");
-    for (const attribute of element.attributes) {
-      const { name, value } = attribute;
-      if (name.startsWith(PREFIX)) script.setAttribute(name.slice(PREFIX.length), value);
-      else if (name !== "data-cg" && name !== "type") script.setAttributeNode(attribute.cloneNode());
+  /** What the gate renamed, under its own name again. */
+  function* renamed(element) {
+    const styled = element.hasAttribute("data-cg-css");
+    for (const { name, value } of [...element.attributes]) {
+      if (!name.startsWith(PREFIX) || (styled && /-(css|style)$/.test(name))) continue;
+      yield [name, name.slice(PREFIX.length).replace("xlink-", "xlink:"), value];
     }
+  }
+
+  /** A script element never runs twice, so it is made anew with all its attributes. */
+  function revive(element) {
+    const script = document.createElementNS(element.namespaceURI, "script");
+    for (const attribute of element.attributes) {
+      if (!/^(type|data-cg(-.*)?)$/.test(attribute.name)) script.setAttributeNode(attribute.cloneNode());
+    }
+    for (const [, name, value] of renamed(element)) script.setAttribute(name, value);
     script.nonce = element.nonce; // browsers hide it from attributes
-    script.text = element.text;
+    script.textContent = element.textContent;
     script.async = script.hasAttribute("async");
     return script;
   }
 
   function restore(element) {
-    const embed = EMBEDS.test(element.localName);
-    if (embed) element.removeAttribute("hidden");
-    for (const { name, value } of [...element.attributes]) {
-      if (!name.startsWith(PREFIX)) continue;
+    const stand = element.previousElementSibling;
+    const replaced = stand && stand.matches(".cg-embed");
+    if (replaced) element.hidden = false;
+    for (const [name, plain, value] of renamed(element)) {
       element.removeAttribute(name);
-      const plain = name.slice(PREFIX.length);
-      element.setAttributeNS(plain === "xlink:href" ? "http://www.w3.org/1999/xlink" : null, plain, value);
+      element.setAttributeNS(/^xlink/.test(plain) ? "http://www.w3.org/1999/xlink" : null, plain, value);
     }
     element.removeAttribute("data-cg");
     const parent = element.parentElement;
     if (/^(source|track)$/.test(element.localName) && parent.load) parent.load();
-    const stand = element.previousElementSibling;
-    if (!stand || !stand.matches(".cg-embed")) return;
+    if (!replaced) return;
     const focused = stand.contains(document.activeElement);
     stand.remove();
     if (focused) element.focus({ preventScroll: true });
@@ -224,9 +229,9 @@
     }
     const added = now.allowed.some((purpose) => !allowed.has(purpose));
     const removed = [...allowed].some((purpose) => !now.allowed.includes(purpose));
-    if (removed || (added && restored)) location.reload();
-    else if (added) change(now.allowed);
-    else if (!now.undecided) dismiss();
+    if (removed || (added && restored)) return location.reload();
+    outdated = added;
+    if (!now.undecided) dismiss(now.allowed.length);
   }
 
   window.cookiegate = {
