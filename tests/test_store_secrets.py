@@ -136,10 +136,14 @@ def test_what_a_killed_process_left_is_cleared_by_the_next(path: Path) -> None:
         for file in path.parent.glob("cookiegate.db*"):
             (left / file.name).write_bytes(_bytes_of(file))
     assert old in all_bytes(left / path.name)
-    store = opened(left / path.name, Clock(MORNING + DAY))
-    store.put_count(tally())
-    store.close()
-    assert old not in all_bytes(left / path.name)
+    with closing(sqlite3.connect(left / path.name)) as another:  # without it SQLite would empty the log by itself
+        assert another.execute("SELECT count(*) FROM salts").fetchall() == [(0,)]
+        assert old in _bytes_in_use(left / path.name)
+        store = opened(left / path.name, Clock(MORNING + DAY))
+        store.put_count(tally())
+        assert store.flush()
+        assert old not in _bytes_in_use(left / path.name)
+        store.close()
 
 
 def _bytes_of(file: Path) -> bytes:

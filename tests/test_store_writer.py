@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import sqlite3
 import threading
 import time
@@ -19,6 +20,7 @@ from store_samples import choice, opened, query, tally, view
 
 from cookiegate.errors import StoreError
 from cookiegate.store import Store, writer
+from cookiegate.store.inbox import Batch, Choice, Inbox
 from cookiegate.store.sqlite import SQLite
 
 
@@ -143,6 +145,51 @@ def test_an_event_loop_that_ended_does_not_end_the_writer(path: Path) -> None:
     assert (store.count_consents(), store.count_usage()) == (1, 1)
 
 
+# -- the inbox ---------------------------------------------------------------------------------------------------------
+
+
+def waiting(number: int = 0) -> Choice:
+    return Choice(choice(number), lambda _: None)
+
+
+def test_page_views_that_rest_do_not_hold_up_choices_nor_come_with_them() -> None:
+    inbox = Inbox(limit=10, batch=10)
+    events = (view(0), view(1))
+    assert all(inbox.add_event(event) for event in events)
+    assert inbox.take(wait=0) == Batch(events=events)
+    assert inbox.put_back(events, pause=60)
+    inbox.done()
+    assert inbox.take(wait=0) == Batch()
+    chosen = waiting()
+    assert inbox.add_choice(chosen)
+    assert inbox.take(wait=5) == Batch(choices=(chosen,))
+    inbox.done()
+    assert inbox.queued == 2
+    inbox.close(5)
+    assert inbox.take(wait=5) == Batch(events=events), "at the end there is no time to rest"
+    inbox.done()
+    assert inbox.take(wait=5) is None
+
+
+def test_what_is_in_hand_counts_as_queued() -> None:
+    inbox = Inbox(limit=3, batch=2)
+    assert [inbox.add_event(view(number)) for number in range(4)] == [True, True, True, False]
+    batch = inbox.take(wait=0)
+    assert batch is not None
+    assert len(batch) == 2
+    assert not inbox.add_event(view(5))
+    inbox.done()
+    assert inbox.add_event(view(6))
+    assert inbox.refused == 2
+
+
+def test_a_batch_parts_into_choices_and_the_rest_and_then_into_halves() -> None:
+    choices, events = (waiting(0), waiting(1), waiting(2)), (view(0), view(1), view(2))
+    assert Batch(choices, events).parts() == (Batch(choices=choices), Batch(events=events))
+    assert Batch(events=events).parts() == (Batch(events=events[:1]), Batch(events=events[1:]))
+    assert Batch(choices=choices).parts() == (Batch(choices=choices[:1]), Batch(choices=choices[1:]))
+
+
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
@@ -212,6 +259,42 @@ async def test_a_lock_that_stays_is_told_to_the_visitor_and_page_views_wait(
     lines = [record.getMessage() for record in caplog.records]
     assert sum("page view(s) or count(s) wait" in line for line in lines) == 1, "a failure that goes on is logged once"
     assert sum("choice(s) not saved" in line for line in lines) == 1
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_choice_is_tried_again_while_the_lock_lasts(path: Path) -> None:
+    store = opened(path)
+    with locked(path):
+        saving = asyncio.create_task(store.put_consent(choice()))
+        await asyncio.sleep(0.25)
+    await saving
+    assert store.stats().failed_batches > 0, "SQLite itself had given up"
+    store.close()
+
+
+def test_a_choice_is_saved_where_there_is_no_room_for_the_page_views_beside_it(path: Path) -> None:
+    store = opened(path)
+    asyncio.run(store.put_consent(choice(0)))
+    room = path.with_name(f"{path.name}-wal").stat().st_size + 65_536
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    async def choose() -> None:
+        with locked(path):
+            for number in range(1000):
+                store.put_usage(view(number, path="/" + "x" * 500))
+            saving = asyncio.create_task(store.put_consent(choice(1)))
+            await asyncio.sleep(0.1)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+        await saving
+
+    try:
+        asyncio.run(choose())
+        assert (store.count_consents(), store.count_usage()) == (2, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert store.flush()
+    assert store.count_usage() == 1000
+    store.close()
 
 
 @pytest.mark.usefixtures("hasty")

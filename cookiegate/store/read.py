@@ -116,12 +116,11 @@ def _stream(
     with database.reading() as connection:
         wanted = sa.select(*columns).order_by(seq)
         if since is not None or until is not None:
-            ends = sa.select(sa.func.min(seq), sa.func.max(seq)).where(*_within(at, since, until))
-            first, last = connection.execute(ends).one()
-            # The sequence numbers bound the scan. Adding nothing to the moment keeps the database from going
-            # by the index of moments instead, which would make it sort, and so hold, the whole answer.
-            moment = sa.type_coerce(sa.type_coerce(at, sa.BigInteger) + 0, schema.Moment)
-            wanted = wanted.where(seq.between(first, last), *_within(moment, since, until))
+            # Bounds on the number keep the database on it: by the index of moments it would have to sort, and so
+            # to hold, the whole answer.
+            within = _within(at, since, until)
+            first, last = connection.execute(sa.select(sa.func.min(seq), sa.func.max(seq)).where(*within)).one()
+            wanted = wanted.where(seq.between(first, last), *within)
         yield from connection.execution_options(yield_per=CHUNK).execute(wanted)
 
 

@@ -97,8 +97,8 @@ def _salts(connection: sa.Connection) -> dict[str, bytes]:
     return dict(connection.execute(sa.select(schema.salts.c.day, schema.salts.c.salt)).all())
 
 
-def destroy_salts(database: SQLite, *, now: datetime) -> bool:
-    """Delete every salt that no visit needs any more, and the visit keys made from it. True if there was one.
+def destroy_salts(database: SQLite, *, now: datetime) -> None:
+    """Delete every salt that no visit needs any more, and the visit keys made from it.
 
     The bytes are gone once a checkpoint has emptied the write-ahead log as well.
     """
@@ -106,9 +106,8 @@ def destroy_salts(database: SQLite, *, now: datetime) -> bool:
     salts, visits = schema.salts, schema.visits
     spent = visits.c.key.is_not(None), visits.c.last_at < _midnight(oldest)
     with database.writing() as connection:
-        destroyed = connection.execute(sa.delete(salts).where(salts.c.day < oldest.isoformat())).rowcount
+        connection.execute(sa.delete(salts).where(salts.c.day < oldest.isoformat()))
         connection.execute(sa.update(visits).where(*spent).values(key=None))
-    return destroyed > 0
 
 
 def next_destruction(now: datetime) -> datetime:

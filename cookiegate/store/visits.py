@@ -81,9 +81,8 @@ class Visits:
         return Place(visit.id, visit.add(record))
 
     def changes(self) -> tuple[list[Visit], list[Visit]]:
-        """The visits to update and those to insert, so ordered that no key is held twice on the way."""
+        """The visits to update, and those to insert after that: they may take keys that the others gave up."""
         updated = [visit for visit in self._all if visit.stored and visit.changed]
-        updated.sort(key=lambda visit: visit.key is not None)
         return updated, [visit for visit in self._all if not visit.stored]
 
     def _find(self, record: UsageRecord, key: str) -> Visit | None:

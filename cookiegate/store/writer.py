@@ -52,7 +52,6 @@ class Writer:
         self._said: set[tuple[str, str]] = set()
         self._away = False
         self._tidy_at = datetime.min.replace(tzinfo=UTC)
-        self._residue = True  # a process that was killed may have left a destroyed salt's bytes in the log
         self._written = self._lost = self._failed = 0
         self._last_error = ""
         self.pid = os.getpid()
@@ -217,17 +216,20 @@ class Writer:
             self._connection = None
 
     def _tidy(self) -> None:
-        """Destroy the salts that are due. The log is emptied too: it holds what the pages held before."""
+        """Destroy the salts that are due, then empty the log, which holds what the pages held before.
+
+        Each process does so when it starts and once a day: another one may have been killed half-way.
+        """
         now = self._clock()
         if now < self._tidy_at:
             return
         try:
-            self._residue |= destroy_salts(self._database, now=now)
-            self._residue = self._residue and not self._database.checkpoint()
+            destroy_salts(self._database, now=now)
+            done = self._database.checkpoint()
         except StoreError as error:
-            self._residue = True
+            done = False
             _log.error("could not look for old visit salts, trying again: %s", error)
-        self._tidy_at = now + timedelta(seconds=TICK) if self._residue else next_destruction(now)
+        self._tidy_at = next_destruction(now) if done else now + timedelta(seconds=TICK)
 
 
 def _refusal(*, closed: bool) -> StoreError:
