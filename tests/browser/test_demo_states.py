@@ -45,7 +45,11 @@ EVERYTHING_UNSCRIPTED = {
     "www.youtube.com/embed/NineDaysFog",
 }
 scripted = pytest.mark.parametrize("scripting", [True, False], ids=["scripting", "no scripting"])
-PLACES: tuple[At, ...] = ("loopback", "https")
+everywhere = pytest.mark.parametrize(
+    ("at", "scripting"),
+    [("loopback", True), ("https", True), ("https", False)],
+    ids=["loopback", "https", "https, no scripting"],
+)
 
 
 class Guest:
@@ -92,8 +96,7 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "demo.db"
 
 
-@scripted
-@pytest.mark.parametrize("at", PLACES)
+@everywhere
 def test_nothing_before_a_choice_and_nothing_after_refusing(world: World, store: Path, scripting: bool, at: At) -> None:
     guest = Guest(world, store, scripting=scripting, at=at)
     guest.look_around()
@@ -108,8 +111,7 @@ def test_nothing_before_a_choice_and_nothing_after_refusing(world: World, store:
     assert guest.visitor.storage() == {}
 
 
-@scripted
-@pytest.mark.parametrize("at", PLACES)
+@everywhere
 def test_analytics_alone_and_nothing_after_withdrawing(world: World, store: Path, scripting: bool, at: At) -> None:
     guest = Guest(world, store, scripting=scripting, at=at)
     guest.visitor.visit(guest.origin)

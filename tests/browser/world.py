@@ -149,6 +149,7 @@ class Visitor:
         self.context = context
         self.outside = outside
         self.page: Page = context.pages[0]
+        context.set_default_timeout(PATIENCE * 1000)
         self._moves = 0
         self._open = 0
         context.on("request", lambda _: self._count(+1))
