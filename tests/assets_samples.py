@@ -159,7 +159,7 @@ class FakeSite:
         if how == "form":
             return 200, "text/html", b"<!doctype html><title>Saved</title><p>Saved</p>"
         if self.answer is None:
-            return 500, "text/plain", b""
+            return 500, "application/json", b'{"allowed": ["analytics"], "reload": false, "clear": []}'
         return 200, "application/json", json.dumps(self.answer).encode()
 
 

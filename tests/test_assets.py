@@ -629,6 +629,17 @@ def test_other_tabs_follow(page: Page, site: FakeSite) -> None:
     assert other.evaluate("order") == [], "what somebody is writing there is not lost, and nothing half opens"
 
 
+def test_a_tab_that_has_fallen_behind_is_loaded_anew_with_the_next_choice(page: Page, site: FakeSite) -> None:
+    visit(page, site)
+    other = page.context.new_page()
+    visit(other, site, decided=True)
+    site.now = {"allowed": ["analytics"], "undecided": False}
+    page.click("#cg-accept")
+    site.answer = {**EVERYTHING, "allowed": ["analytics"]}
+    with other.expect_navigation():
+        other.get_by_role("button", name="Withdraw consent").click()
+
+
 def test_other_tabs_are_loaded_anew_on_withdrawal(page: Page, site: FakeSite) -> None:
     other = page.context.new_page()
     visit(other, site, decided=True, allowed=["analytics"])
