@@ -366,6 +366,7 @@ def test_a_store_that_nobody_closed_drains_when_it_is_forgotten(path: Path) -> N
     assert opened(path).count_usage() == 1
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_writes_for_itself(path: Path) -> None:
     """As in servers that load the application first and fork their workers then."""
     store = opened(path)
