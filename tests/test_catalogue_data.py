@@ -196,6 +196,7 @@ def test_a_service_is_complete(entry: Entry) -> None:
     assert entry["purpose"] in PURPOSES
     assert re.fullmatch(r"[A-Z]{2}", entry["country"])
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry["id"])
+    assert len(entry["id"]) < 28, "too long for the columns it is listed in"
     assert entry["hosts"] or entry.get("signatures"), "nothing to recognise it by"
     assert not {"signatures", "cookie", "storage"} & {key for key, value in entry.items() if value == []}
 
