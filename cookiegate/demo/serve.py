@@ -60,7 +60,7 @@ class Config(uvicorn.Config):
     """uvicorn's configuration, quiet, with a TLS context that is already made."""
 
     def __init__(self, app: ASGIApp, *, tls: ssl.SSLContext | None = None, **options: Any) -> None:
-        # uvloop 0.23 may never come back from closing its loop while TLS connections are being cut.
+        # uvloop 0.23 was seen to hang while closing its loop with TLS connections that were cut.
         quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "loop": "asyncio"}
         super().__init__(app, **{**quiet, "timeout_graceful_shutdown": 1, **options})
         self._tls = tls

@@ -29,6 +29,11 @@ LOCAL_SCHEMES = frozenset({"data:", "javascript:", "about:", "blob:", "filesyste
 _PLAINLY_OWN = re.compile(r"(?:[A-Za-z0-9_.~%-]+(?:[/?#]|\Z)|/(?![/\\\t\n\r])|[?#]|\Z)")
 """A reference that no base URL of the site's own can turn into another host's. Misses are decided by parsing."""
 
+_LONGEST_HOST = 253
+_LONGEST_CACHED_URL = 1024
+_LONGEST_CACHED_CODE = 32 * 1024
+_MOST_BASES = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -89,13 +94,16 @@ class Resources:
             reference: the attribute's value, character references already decoded.
             base: the document's base URL, absolute.
         """
+        if len(reference) > _LONGEST_CACHED_URL:
+            return self._locate_uncached(reference, base, page_host)
         return self._locate(reference, base, page_host)
 
     def _locate_uncached(self, reference: str, base: str, page_host: str) -> Target:
         try:
             url = ada_url.URL(reference, base=base)
         except ValueError:
-            return UNFETCHABLE
+            # Bytes that are no UTF-8 may spell a host in the page's own encoding.
+            return Target("undeclared", "?") if "\ufffd" in reference else UNFETCHABLE
         if url.protocol in LOCAL_SCHEMES:
             return Target("local", url=url.href)
         if url.protocol not in NETWORK_SCHEMES:
@@ -128,35 +136,40 @@ class Decider:
     def __init__(self, resources: Resources, verdict: Verdict, *, url: str) -> None:
         self.resources = resources
         self.verdict = verdict
-        self.base = url
-        self._page = url
         self._page_host = ada_url.URL(url).hostname.rstrip(".")
-        self._has_base = False
+        self._bases = [url]
         self.base_is_own = not resources.claimed(self._page_host)
 
     def set_base(self, reference: str) -> Withheld | None:
-        """Judge a ``<base href>`` and adopt the first that stands.
+        """Judge a ``<base href>``, and from now on every reference against it as well.
 
-        Every further one is judged too: whether a browser counts it depends on the tree (not inside a template).
-        A base that is neither fetchable nor local changes nothing (HTML 4.2.3).
+        A browser obeys the first base in its tree. Which one that is, if any, the markup alone does not always tell
+        (templates, frames that carry their page), so a reference has to be harmless under each.
         """
-        target = self.resources.locate(reference, self._page, self._page_host)
+        target = self.resources.locate(reference, self._bases[0], self._page_host)
         withheld = self._judge("base", target)
-        if withheld is None and target.url and target.place != "local" and not self._has_base:
-            self._has_base = True
-            self.base = target.url
-            self.base_is_own = target.place == "own" and not self.resources.claimed(target.host)
-        return withheld
+        if withheld is not None or not target.url or target.place == "local" or target.url in self._bases:
+            return withheld
+        if len(self._bases) > _MOST_BASES:
+            return Withheld("base beyond what a page can use", target.host, "")
+        self._bases.append(target.url)
+        self.base_is_own &= target.place == "own" and not self.resources.claimed(target.host)
+        return None
 
     def url(self, what: str, reference: str) -> Withheld | None:
         """None where the browser may fetch the reference, else what is withheld."""
         if self.base_is_own and _PLAINLY_OWN.match(reference):
             return None
-        return self._judge(what, self.resources.locate(reference, self.base, self._page_host))
+        for base in self._bases:
+            withheld = self._judge(what, self.resources.locate(reference, base, self._page_host))
+            if withheld is not None:
+                return withheld
+        return None
 
-    def target(self, reference: str) -> Target:
-        """Where a reference leads from this page."""
-        return self.resources.locate(reference, self.base, self._page_host)
+    def is_local(self, reference: str) -> str | None:
+        """The serialised URL where a reference leads into the document itself (``data:``, ``javascript:``), or None."""
+        target = self.resources.locate(reference, self._bases[0], self._page_host)
+        return target.url if target.place == "local" else None
 
     def urls(self, what: str, references: Iterable[str]) -> Withheld | None:
         """The first of several references that is withheld."""
@@ -187,18 +200,23 @@ class Decider:
 class InlineIndex:
     """Finds the services an inline script belongs to: by its signatures, or because it names one of their hosts."""
 
-    _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
+    _HOST = re.compile(r"(?<![a-z0-9_-])[a-z0-9_-]++(?:\.[a-z0-9_-]++)++")
 
     def __init__(self, services: tuple[Service, ...]) -> None:
         self._hosts = _index(_claims(services))
         self._signatures = tuple((signature, service) for service in services for signature in service.signatures)
         literals = sorted({re.escape(signature) for signature, _ in self._signatures}, key=len, reverse=True)
         self._any = re.compile("|".join(literals)) if literals else None
-        self.services_in = lru_cache(maxsize=1024)(self._services_in)
+        self._cached = lru_cache(maxsize=1024)(self._services_in)
+
+    def services_in(self, text: str) -> tuple[Service, ...]:
+        """The services that a script belongs to, or speaks to."""
+        return self._services_in(text) if len(text) > _LONGEST_CACHED_CODE else self._cached(text)
 
     def _services_in(self, text: str) -> tuple[Service, ...]:
         found = {service.id: service for service in self._by_signature(text)}
-        found.update((service.id, service) for service in self._by_host(text.replace("\\/", "/").lower()))
+        for reading in {text, _ESCAPED.sub(_unescaped, text)}:
+            found.update((service.id, service) for service in self._by_host(reading.lower()))
         return tuple(found.values())
 
     def _by_signature(self, text: str) -> Iterator[Service]:
@@ -216,10 +234,21 @@ class InlineIndex:
                 claims = self._hosts.get(parent)
                 if claims is None:
                     continue
-                owner = next((service for prefix, service in claims if not prefix or path.startswith(prefix)), None)
+                owner = next(
+                    (service for prefix, service in claims if not prefix or path.startswith(prefix.lower())), None
+                )
                 if owner is not None:
                     yield owner
                     break
+
+
+_ESCAPED = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{0*([0-9A-Fa-f]{1,6})\}|/)|%([2-7][0-9A-Fa-f])")
+"""What spells a character of a host or path in JavaScript strings, and in what `unescape` or `decodeURI` is given."""
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code = int(match[match.lastindex], 16) if match.lastindex else ord("/")
+    return chr(code) if code < 0x80 else match.group()
 
 
 def _claims(services: Iterable[Service]) -> Iterator[tuple[HostPattern, Service]]:
@@ -237,7 +266,8 @@ def _index(claims: Iterable[tuple[HostPattern, Service]]) -> Mapping[str, list[t
 
 
 def _parents(host: str) -> Iterator[str]:
-    """``a.b.c`` yields ``a.b.c``, ``b.c`` and ``c``."""
+    """``a.b.c`` yields ``a.b.c``, ``b.c`` and ``c``. Of what is too long for a host (RFC 1035), the end counts."""
+    host = host[-_LONGEST_HOST:]
     while host:
         yield host
         _, _, host = host.partition(".")

@@ -31,7 +31,7 @@ def starter_policy() -> Policy:
 def newspaper() -> Starlette:
     """Serves each page under its name, and nothing else."""
 
-    def page(request: Request) -> Response:
+    async def page(request: Request) -> Response:
         return Response((DATA / "pages" / request.path_params["name"]).read_bytes(), media_type="text/html")
 
     return Starlette(routes=[Route("/{name}", page)])
@@ -43,7 +43,7 @@ def test_no_third_party_is_contacted_before_a_choice(world: World, tmp_path: Pat
         newspaper(), policy=starter_policy(), store=tmp_path / "consent.db", clock=lambda: datetime.now(UTC)
     )
     visitor = world.visitor()
-    visitor.visit(f"{world.mount(app, at='https')}/{page.name}")
+    visitor.visit(f"{world.mount(app)}/{page.name}")
     assert visitor.page.locator("#cg-ask").is_visible()
     assert world.outside.contacts() == []
     assert [cookie for cookie in visitor.cookies() if "@" in cookie] == []
@@ -51,5 +51,5 @@ def test_no_third_party_is_contacted_before_a_choice(world: World, tmp_path: Pat
 
 def test_the_same_page_ungated_does_contact_third_parties(world: World) -> None:
     visitor = world.visitor()
-    visitor.visit(f"{world.mount(newspaper(), at='https')}/{PAGES[0].name}")
+    visitor.visit(f"{world.mount(newspaper())}/{PAGES[0].name}")
     assert len(world.outside.hosts()) > 3
