@@ -1,7 +1,8 @@
 """What a style sheet in the page fetches: ``url()``, ``@import``, ``image-set()``, and how to take it out.
 
-Only tokens that can name a resource are read (CSS Syntax 3, 4.3). Text that hides a URL behind escapes so that the
-tokens alone do not show it is caught by a second look at the unescaped text, and then the whole sheet is withheld.
+Only the tokens that can hold a URL, or that decide where those begin, are read (CSS Syntax 3, 4.3): comments, strings,
+``url(`` however it is spelled, and escapes. Every string is judged like a URL, because a custom property can carry it
+anywhere. Where a sheet can be read in two ways and might lead away in one of them, all of it is withheld.
 """
 
 from __future__ import annotations
@@ -11,25 +12,44 @@ from collections.abc import Callable
 
 from .resources import Withheld
 
+_SPACE = r"[ \t\n]"
+
+
+def _string(quote: str, name: str) -> str:
+    """A string token: it ends at its quote, at a newline, or with the sheet."""
+    return rf"{quote}(?P<{name}>(?:[^{quote}\\\n]++|\\(?:.|\Z))*+){quote}?"
+
+
+def _letter(letter: str) -> str:
+    """A letter in either case, plain or by one of its escapes."""
+    codes = "|".join(f"{ord(form):x}" for form in (letter, letter.upper()))
+    return rf"(?:\\?{letter}|\\0{{0,4}}(?:{codes}){_SPACE}?)"
+
+
 _TOKEN = re.compile(
-    r"/\*.*?(?:\*/|\Z)"
-    r"|\"(?P<double>(?:\\.|[^\"\\\n])*)(?:\"|(?=\n)|\Z)"
-    r"|'(?P<single>(?:\\.|[^'\\\n])*)(?:'|(?=\n)|\Z)"
-    r"|url\(\s*(?P<bare>(?:\\.|[^\s\"'()\\])+)\s*(?:\)|\Z)",
+    r"/\*(?:[^*]++|\*(?!/))*+(?:\*/|\Z)"
+    + "|".join(("", _string('"', "double"), _string("'", "single"), ""))
+    + "".join(map(_letter, "url"))
+    + rf"\({_SPACE}*+(?:(?=[\"'])|(?P<url>(?:[^)\\]++|\\(?:.|\Z))*+)\)?)"
+    + r"|\\(?:.|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
-_RESOURCE_STRING = re.compile(r"(?:@import\s*|(?:image-set|src|image|url)\(\s*|,\s*)\Z", re.IGNORECASE)
-"""What stands right before a string that names a resource."""
-_LOOK_BACK = 40
-_STRING_COMMENT_OR_ESCAPE = re.compile(
-    r"/\*.*?(?:\*/|\Z)|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?|(?P<escape>\\[0-9A-Fa-f]{1,6}[ \t\n\r\f]?|\\.)",
-    re.DOTALL,
-)
-_ESCAPE = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})[ \t\n\r\f]?|(\r\n|[\n\r\f])|(.))", re.DOTALL)
-_MAY_LEAVE = re.compile(r"[/\\]\s*[/\\]|\\|(?:https?|wss?|ftp)\s*:", re.IGNORECASE)
+_NO_RESOURCE = re.compile(r"(?:=\s*|@namespace\s+(?:[\w-]+\s+)?)\Z", re.IGNORECASE)
+"""What stands before a string or URL that is only a name: an attribute selector, or the name of a namespace."""
+_NAME_BEFORE = re.compile(r"(?:[\w\\@#+?-]|[^\x00-\x7f]|\\[0-9a-f]{1,6}[ \t\n])\Z", re.IGNORECASE)
+"""What may make ``url`` the end of some longer name, depending on the edition of the grammar."""
+_ODD_IN_URL = re.compile(r"[\"'(\\]|/\*")
+_LOOK_BACK = 60
+
+_NEWLINE = re.compile(r"\r\n?|\f")
+_ESCAPE = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})[ \t\n]?|(\n)|(.)|\Z)", re.DOTALL)
+_HALF_CHARACTER = re.compile("[\udc80-\udcff\ufffd]\\\\")
+"""Bytes that are no UTF-8 before a backslash: in Shift_JIS, GBK or Big5 the two can be one character."""
+_MAY_LEAVE = re.compile(r"[/\\]\s*[/\\]|\\|(?:h\s*t\s*t\s*p\s*s?|w\s*s\s*s?|f\s*t\s*p)\s*:|@import", re.IGNORECASE)
 """Without any of these no reference can lead to another host, so long as the base is the site's own."""
 
 EMPTY = "data:,"
+AMBIGUOUS = Withheld("ambiguous style", "", "")
 
 Judge = Callable[[str], Withheld | None]
 
@@ -47,34 +67,33 @@ def gate(text: str, judge: Judge, *, own_base: bool = False) -> tuple[str, tuple
     """
     if own_base and not _MAY_LEAVE.search(text):
         return text, ()
-    gated, withheld = _replace(text, judge)
-    if "\\" in gated:
-        # The same again with escapes outside strings resolved, for what spells `url(` as `u\72l(`.
-        hidden = _replace(_STRING_COMMENT_OR_ESCAPE.sub(_unescape_outside_strings, gated), judge)[1]
-        if hidden:
-            return "", (*withheld, *hidden)
-    return gated, withheld
+    gated, withheld = _replace(_NEWLINE.sub("\n", text), judge)
+    if _HALF_CHARACTER.search(gated):
+        hidden = _replace(_HALF_CHARACTER.sub("\ufffd", gated), judge)[1]
+        withheld, gated = (*withheld, *hidden), "" if hidden else gated
+    if AMBIGUOUS in withheld:
+        return "", withheld
+    return (gated, withheld) if withheld else (text, ())
 
 
 def _replace(text: str, judge: Judge) -> tuple[str, tuple[Withheld, ...]]:
     withheld: list[Withheld] = []
 
     def replace(match: re.Match[str]) -> str:
-        string = match["double"] if match["double"] is not None else match["single"]
-        url = match["bare"] if string is None else string
-        if not url or (string is not None and not _names_resource(match, url)):
+        group = match.lastgroup
+        if group is None or not match[group]:
             return match.group()
-        found = judge(unescape(url))
+        before = text[max(0, match.start() - _LOOK_BACK) : match.start()]
+        if group == "url" and _NAME_BEFORE.search(before) and _ODD_IN_URL.search(match["url"]):
+            withheld.append(AMBIGUOUS)
+        found = None if _NO_RESOURCE.search(before) else judge(unescape(match[group]))
         if found is None:
             return match.group()
         withheld.append(found)
-        return match.group().replace(url, EMPTY)
+        start, end = (place - match.start() for place in match.span(group))
+        return match.group()[:start] + EMPTY + match.group()[end:]
 
     return _TOKEN.sub(replace, text), tuple(withheld)
-
-
-def _unescape_outside_strings(match: re.Match[str]) -> str:
-    return unescape(match.group()) if match["escape"] else match.group()
 
 
 def unescape(text: str) -> str:
@@ -84,16 +103,7 @@ def unescape(text: str) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     code, newline, character = match.groups()
-    if newline:
-        return ""
     if code is None:
-        return str(character)
+        return "" if newline else str(character or "\ufffd")
     number = int(code, 16)
     return chr(number) if 0 < number <= 0x10FFFF and not 0xD800 <= number <= 0xDFFF else "\ufffd"
-
-
-def _names_resource(match: re.Match[str], url: str) -> bool:
-    """A string fetches only in certain places; an absolute URL is judged wherever it stands."""
-    if "//" in url or "\\" in url:
-        return True
-    return _RESOURCE_STRING.search(match.string[max(0, match.start() - _LOOK_BACK) : match.start()]) is not None

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from . import css
 from .markup import Tag, dimension, escape_value
 from .resources import Decider, Withheld
+from .scanner import Scanner
 
 Judge = Callable[[Tag], Withheld | None]
 
@@ -31,9 +32,14 @@ JAVASCRIPT_TYPES = frozenset(
 FETCHING_RELS = frozenset(
     "stylesheet preload prefetch modulepreload preconnect dns-prefetch prerender icon apple-touch-icon "
     "apple-touch-icon-precomposed apple-touch-startup-image mask-icon manifest import pingback "
-    "compression-dictionary expect fluid-icon".split()
+    "compression-dictionary expect fluid-icon next search monetization".split()
 )
 """Link types for which some browser makes a request or opens a connection."""
+
+_CARRYING_RELS = frozenset("stylesheet modulepreload preload prefetch manifest import".split())
+"""Link types whose ``data:`` reference is itself read for more to fetch."""
+_RULES = frozenset({"importmap", "speculationrules", "webbundle"})
+"""Script types whose text is JSON that names URLs."""
 
 _PLAIN_SOURCES = {
     "iframe": ("src",),
@@ -50,16 +56,29 @@ _PLAIN_SOURCES = {
     "audio": ("src",),
     "source": ("src",),
     "track": ("src",),
+    "model": ("src",),
+    "param": ("value",),
 }
 """HTML elements to their attributes that hold one URL to fetch."""
 
 _SRCSETS = {"img": ("srcset",), "source": ("srcset",), "link": ("imagesrcset",), "image": ("srcset",)}
 EMBEDS = frozenset({"iframe", "embed", "object", "video", "audio", "applet", "portal", "fencedframe"})
 _FRAMES = frozenset({"iframe", "frame", "embed", "object", "portal", "fencedframe"})
+_MOVIES = frozenset({"movie", "src", "url", "code", "data", "filename"})
+"""Names of a ``param`` whose value plugins, and some browsers without them, took for the object's URL."""
+_ACTIONS = frozenset({"href", "xlink:href", "action", "formaction"})
+"""Attributes whose ``javascript:`` URL runs when the visitor follows it."""
+_DEEPEST = 6
+"""Pages within pages (``srcdoc``, ``data:``) that are read; what is deeper is withheld."""
+# Browsers have taken more than digits for the delay, so whatever stands before the separator counts as one.
 _REFRESH = re.compile(
-    r"^\s*[0-9.]*\s*(?:[;,]|\s)\s*(?:url\s*=\s*)?(?P<quote>[\"']?)(?P<url>.*)$", re.IGNORECASE | re.DOTALL
+    r"\s*[^;,\s]*+\s*(?:[;,]|(?<=\s))\s*(?:url\s*=\s*)?(?P<quote>[\"']?)(?P<url>.*)", re.IGNORECASE | re.DOTALL
 )
-_CANDIDATE = re.compile(r"[\s,]*([^\s,][^\s]*)([^,(]*(?:\([^)]*\)[^,(]*)*)")
+_SPACE = r"\t\n\f\r "
+_CANDIDATE = re.compile(rf"[{_SPACE},]*([^{_SPACE},][^{_SPACE}]*)([^,(]*(?:\([^)]*(?:\)|\Z)[^,(]*)*)")
+_ABSOLUTE = re.compile(r"(?:https?:)?//[^\s\"'<>)]+", re.IGNORECASE)
+_NAMESPACE = re.compile(r"https?://www\.w3\.org/(?:1999/xhtml|1999/xlink|2000/svg|2000/xmlns/|1998/Math/MathML)")
+"""Names that look like addresses and are never fetched."""
 
 
 class Placeholders(Protocol):
@@ -72,11 +91,17 @@ class Elements:
     """Judges start tags, inline scripts and style sheets for one response, and edits them."""
 
     def __init__(
-        self, decider: Decider, *, placeholders: Placeholders | None, note: Callable[[Withheld], None]
+        self,
+        decider: Decider,
+        *,
+        placeholders: Placeholders | None,
+        note: Callable[[Withheld], None],
+        depth: int = 0,
     ) -> None:
         self.decider = decider
         self._placeholders = placeholders
         self._note = note
+        self._depth = depth
 
     def start(self, tag: Tag, *, html: bool, foreign: bool) -> bytes:
         """The tag as the visitor may have it, preceded by a placeholder where an embed was withheld.
@@ -128,26 +153,26 @@ class Elements:
         """Note that the content of an element was dropped because browsers may read it in two ways."""
         self._note(Withheld(f"ambiguous {name}", "", ""))
 
-    def document(self, tag: Tag) -> str | None:
-        """The markup a frame carries in itself (``srcdoc``), or None. It is gated like the page."""
-        return tag.get("srcdoc") if tag.name == "iframe" else None
-
     def _script(self, tag: Tag, kind: str, text: bytes) -> Withheld | None:
-        sources = [value for name in ("src", "href", "xlink:href") if (value := tag.get(name)) is not None]
-        if kind in {"importmap", "speculationrules"}:
+        if kind in _RULES:
             return self._rules(kind, text)
-        for source in sources:
-            withheld = self.decider.url("script", source) or self._local(source)
+        for name in ("src", "href", "xlink:href"):
+            source = tag.get(name)
+            withheld = None if source is None else self.decider.url("script", source) or self._local(source)
             if withheld is not None:
                 return withheld
-        return None if sources else self.decider.code("inline script", text.decode("utf-8", "replace"))
+        # Which of these counts depends on the namespace; where none does, the text runs.
+        return self.decider.code("inline script", text.decode("utf-8", "replace")) if text else None
 
     def _rules(self, kind: str, text: bytes) -> Withheld | None:
         """Import maps and speculation rules are JSON that names URLs; what cannot be read is withheld."""
         try:
-            strings = list(_strings(json.loads(text)))
+            rules = json.loads(text)
+            strings = list(_strings(rules))
         except (ValueError, RecursionError):
             return Withheld(kind, "", "")
+        if kind == "speculationrules" and not _stays_on_site(rules):
+            return Withheld("speculation rule for any link", "", "")
         return self.decider.urls(kind, strings)
 
     def _element(self, tag: Tag) -> Withheld | None:
@@ -160,6 +185,10 @@ class Elements:
             return self._base(tag)
         if name == "input" and (tag.get("type") or "").strip().lower() != "image":
             return None
+        if name == "param" and (tag.get("name") or "").strip().lower() not in _MOVIES:
+            return None
+        if name == "iframe":
+            self._srcdoc(tag)
         return self._sources(tag, _PLAIN_SOURCES.get(name, ()), _SRCSETS.get(name, ()))
 
     def _sources(self, tag: Tag, plain: tuple[str, ...], sets: tuple[str, ...]) -> Withheld | None:
@@ -183,16 +212,42 @@ class Elements:
             return self._local(value)
         return withheld
 
+    def _srcdoc(self, tag: Tag) -> None:
+        """A frame's ``srcdoc`` is a page inside an attribute: it is gated like the page."""
+        document = tag.get("srcdoc")
+        if document is None:
+            return
+        gated = self._page_within(document, note=self._note, placeholders=self._placeholders)
+        if gated != document:
+            tag.replace_value("srcdoc", gated.encode("ascii", "xmlcharrefreplace"))
+
+    def _page_within(
+        self, document: str, *, note: Callable[[Withheld], None], placeholders: Placeholders | None
+    ) -> str:
+        if self._depth >= _DEEPEST:
+            note(Withheld("page within too many pages", "", ""))
+            return ""
+        inner = Elements(self.decider, placeholders=placeholders, note=note, depth=self._depth + 1)
+        scanner = Scanner(inner)
+        gated = scanner.feed(document.encode("utf-8", "replace")) + scanner.close()
+        return gated.decode("utf-8", "replace")
+
     def _local(self, reference: str) -> Withheld | None:
-        """A ``data:`` or ``javascript:`` reference carries its code with it: judge that."""
-        target = self.decider.target(reference)
-        if target.place != "local":
+        """A ``data:`` or ``javascript:`` reference carries its code or its page with it: judge that."""
+        url = self.decider.is_local(reference)
+        if url is None:
             return None
-        text = local_text(target.url)
+        text = local_text(url)
         if text is None:
             return Withheld("data: or javascript: reference that cannot be read", "", "")
-        return self.decider.code("inline document", text) or self.decider.urls(
-            "inline document", re.findall(r"(?:https?:)?//[^\s\"'<>)]+", text)
+        found: list[Withheld] = []
+        if "<" in text:
+            self._page_within(text, note=found.append, placeholders=None)
+        named = (match for match in _ABSOLUTE.findall(text) if not _NAMESPACE.fullmatch(match))
+        return (
+            next(iter(found), None)
+            or self.decider.code("inline document", text)
+            or self.decider.urls("inline document", named)
         )
 
     def _link(self, tag: Tag) -> Withheld | None:
@@ -203,12 +258,24 @@ class Elements:
         href = tag.get("href")
         if href is not None:
             withheld = self.decider.url(f"link rel={' '.join(sorted(rels & FETCHING_RELS))}", href)
+            if withheld is None and rels & _CARRYING_RELS:
+                withheld = self._local(href) or self._local_style(href)
         images = tag.get("imagesrcset")
         if withheld is None and images is not None:
             withheld = self.decider.urls("link", srcset_urls(images))
         if withheld is not None:
             tag.neutralise("href", "imagesrcset")
         return withheld
+
+    def _local_style(self, reference: str) -> Withheld | None:
+        """What a style sheet in a ``data:`` reference would fetch."""
+        url = self.decider.is_local(reference)
+        if url is None or _MEDIA.match(url):
+            return None
+        if self._depth >= _DEEPEST:
+            return Withheld("style within too many styles", "", "")
+        inner = Elements(self.decider, placeholders=None, note=self._note, depth=self._depth + 1)
+        return next(iter(inner._css(local_text(url) or "")[1]), None)
 
     def _meta(self, tag: Tag) -> Withheld | None:
         kind = (tag.get("http-equiv") or "").strip().lower()
@@ -244,7 +311,8 @@ class Elements:
         if found is not None:
             tag.neutralise(*names)
         for attribute in tag.attributes:
-            if attribute.value is not None and b"(" in attribute.value and attribute.name != b"style":
+            raw = attribute.value or b""
+            if (b"(" in raw or b"&" in raw) and attribute.name != b"style":
                 found = self._presentation(tag, attribute.name.decode("latin-1")) or found
         return found
 
@@ -262,30 +330,40 @@ class Elements:
         for name in dict.fromkeys(attribute.name.decode("latin-1") for attribute in tag.attributes):
             if name == "style":
                 self._style_attribute(tag)
-            elif name in {"background", "ping", "attributionsrc"} or name.startswith("on"):
-                withheld = self._attribute(tag, name)
-                if withheld is not None:
-                    tag.neutralise(name)
-                    found = found or withheld
+                continue
+            withheld = self._attribute(tag, name)
+            if withheld is not None:
+                tag.neutralise(name)
+                found = found or withheld
         return found
 
     def _attribute(self, tag: Tag, name: str) -> Withheld | None:
-        value = tag.get(name) or ""
         if name.startswith("on"):
-            return self.decider.code(f"{name} handler", value)
-        return self.decider.urls(name, [value] if name == "background" else value.split())
+            return self.decider.code(f"{name} handler", tag.get(name) or "")
+        if name in {"background", "manifest"}:
+            return self.decider.url(name, tag.get(name) or "")
+        if name in {"ping", "attributionsrc"}:
+            return self.decider.urls(name, (tag.get(name) or "").split())
+        if name in _ACTIONS:
+            url = self.decider.is_local(tag.get(name) or "")
+            return self.decider.code(f"{name} of a link", local_text(url) or "") if url is not None else None
+        return None
 
     def _style_attribute(self, tag: Tag) -> None:
         gated, withheld = self._css(tag.get("style") or "")
         for found in withheld:
             self._note(found)
         if withheld:
-            style = escape_value(gated.encode("utf-8", "replace"))
+            style = escape_value(gated.encode("ascii", "xmlcharrefreplace"))
             tag.neutralise("style")
             tag.lead(b'data-cg-css="%s" style="%s"' % (withheld[0].purpose.encode(), style))
 
     def _css(self, text: str) -> tuple[str, tuple[Withheld, ...]]:
-        return css.gate(text, lambda url: self.decider.url("style", url), own_base=self.decider.base_is_own)
+        return css.gate(
+            text,
+            lambda url: self.decider.url("style", url) or self._local_style(url),
+            own_base=self.decider.base_is_own,
+        )
 
     def _placeholder(self, tag: Tag, withheld: Withheld) -> bytes:
         assert self._placeholders is not None
@@ -323,10 +401,6 @@ class Observer:
     def unclear(self, name: str) -> None:
         """Nothing is dropped, so there is nothing to note."""
 
-    def document(self, _tag: Tag) -> str | None:
-        """The embedded document is not rewritten."""
-        return None
-
 
 def mark(withheld: Withheld) -> bytes:
     """The attribute that says which purpose an element waits for."""
@@ -343,7 +417,7 @@ def script_kind(tag: Tag) -> str:
     essence = kind.strip("\t\n\x0c\r ").lower()
     if not kind or essence in JAVASCRIPT_TYPES:
         return "classic"
-    return essence if essence in {"module", "importmap", "speculationrules"} else "data"
+    return essence if essence == "module" or essence in _RULES else "data"
 
 
 def srcset_urls(value: str) -> Iterator[str]:
@@ -361,7 +435,7 @@ def srcset_urls(value: str) -> Iterator[str]:
 
 def refresh_url(content: str) -> str:
     """Where ``<meta http-equiv=refresh>`` or a ``Refresh`` header leads, or "" where it stays (7.5.2)."""
-    match = _REFRESH.match(content)
+    match = _REFRESH.match(content.lstrip())
     if match is None:
         return ""
     url, quote = match["url"], match["quote"]
@@ -383,6 +457,28 @@ def local_text(url: str) -> str | None:
         return base64.b64decode(unquote(body) + "===", validate=False).decode("utf-8", "replace")
     except (binascii.Error, ValueError):
         return None
+
+
+_MEDIA = re.compile(r"data:(?:image|font|audio|video|application/(?:x-)?font)", re.IGNORECASE)
+"""A ``data:`` URL that says it is no style sheet; a browser takes its word."""
+
+
+def _stays_on_site(rules: object) -> bool:
+    """Whether each rule that makes the page's own links speculative is limited to paths of the site."""
+    lists = rules.values() if isinstance(rules, dict) else ()
+    every = [rule for rule_list in lists if isinstance(rule_list, list) for rule in rule_list if isinstance(rule, dict)]
+    return all("urls" in rule or _is_own_path(rule.get("where")) for rule in every)
+
+
+def _is_own_path(where: object) -> bool:
+    if not isinstance(where, dict):
+        return False
+    conditions = where.get("and")
+    if isinstance(conditions, list):
+        return any(map(_is_own_path, conditions))
+    patterns = where.get("href_matches")
+    listed = patterns if isinstance(patterns, list) else [patterns]
+    return all(isinstance(pattern, str) and re.match(r"/(?![/\\])", pattern) for pattern in listed)
 
 
 def _strings(value: object) -> Iterator[str]:

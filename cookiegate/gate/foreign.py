@@ -30,6 +30,7 @@ _PARENTS = {
     "col": {"colgroup"},
 }
 """Parts of tables, and where they must stand for their tags to be taken as they are."""
+_TABLE_PARTS = frozenset({"table", "tbody", "thead", "tfoot", "tr"})
 _CLOSES_P = frozenset(
     "address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer h1 h2 h3 h4 "
     "h5 h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary table ul xmp dd "
@@ -45,6 +46,9 @@ _CLOSES_ITSELF = (
     frozenset({"button"}),
     frozenset({"h1", "h2", "h3", "h4", "h5", "h6"}),
 )
+
+_DEEPEST = 256
+"""Elements that may be open in foreign content before the stack gives up: what is deeper is no drawing."""
 
 Entry = tuple[str, str]
 
@@ -69,8 +73,13 @@ class ForeignStack:
 
     def open(self, tag: Tag) -> bool:
         """Account for a start tag. True where it is read by the rules for foreign content."""
+        if self.doubtful:
+            return False
         if not self._stack:
             return self._enter(tag)
+        if len(self._stack) >= _DEEPEST:
+            self.doubtful = True
+            return False
         if self._reads_html(tag.name):
             return self._open_html(tag)
         if tag.name in _BREAKOUT or (tag.name == "font" and any(tag.has(name) for name in _FONT_ATTRIBUTES)):
@@ -79,16 +88,18 @@ class ForeignStack:
         self._push(self._stack[-1][0], tag)
         return True
 
-    def close(self, name: str) -> bytes:
-        """Account for an end tag; return what must follow it so that the state is certain."""
-        if not self._stack:
+    def close(self, name: str) -> bytes | None:
+        """Account for an end tag; return what must follow it so that the state is certain.
+
+        None where it closes a foreign element, so that the rules for HTML never see it.
+        """
+        if not self._stack or self.doubtful:
             return b""
         if self._stack[-1][0] == "html":
             self._close_html(name)
             return b""
         if name in {"br", "p"}:
-            self._break_out()
-            return b""
+            return self._end_paragraph()
         for depth in range(len(self._stack) - 1, -1, -1):
             namespace, open_name = self._stack[depth]
             if namespace == "html":
@@ -96,8 +107,8 @@ class ForeignStack:
                 return b""
             if open_name == name:
                 self._cut(depth)
-                return b""
-        return self._leave()
+                return None
+        return _end_tags(self._cut(0))
 
     def _enter(self, tag: Tag) -> bool:
         if tag.name not in {"svg", "math"}:
@@ -135,6 +146,8 @@ class ForeignStack:
         inner = self._html_elements()
         if name in _MOVED or ("p" in inner and name in _CLOSES_P):
             return True
+        if name == "table" and inner and inner[-1] in _TABLE_PARTS:
+            return True
         if name in _PARENTS and (not inner or inner[-1] not in _PARENTS[name]):
             return True
         return any(name in group and not group.isdisjoint(inner) for group in _CLOSES_ITSELF)
@@ -154,27 +167,39 @@ class ForeignStack:
         else:
             self.doubtful = True
 
-    def _break_out(self) -> None:
-        """Leave foreign content up to an integration point, as a breakout tag does (13.2.6.5)."""
-        while self._stack:
-            depth = len(self._stack) - 1
-            namespace, name = self._stack[-1]
-            if namespace == "html" or depth in self._integration or (namespace == "math" and name in _MATH_TEXT):
-                return
-            self._cut(depth)
+    def _break_out(self) -> list[Entry]:
+        """Leave foreign content up to an integration point, as a breakout tag does (13.2.6.5); return what was left."""
+        depth = len(self._stack)
+        while depth:
+            namespace, name = self._stack[depth - 1]
+            if namespace == "html" or depth - 1 in self._integration or (namespace == "math" and name in _MATH_TEXT):
+                break
+            depth -= 1
+        return self._cut(depth)
 
-    def _leave(self) -> bytes:
-        """An end tag that matches nothing foreign closes all of it, or nothing, depending on the tree outside.
+    def _end_paragraph(self) -> bytes:
+        """``</p>`` and ``</br>`` break out since 2021; before, they were stray end tags like any other."""
+        left = self._break_out()
+        if left and self._stack:  # an end tag for what was left might now close what was not
+            self.doubtful = True
+            return b""
+        return _end_tags(left)
 
-        End tags for the foreign roots make it certain: where they are not open any more, they are ignored.
-        """
-        roots = [name for namespace, name in self._stack if name == namespace]
-        self._cut(0)
-        return b"".join(b"</%s>" % name.encode() for name in reversed(roots))
-
-    def _cut(self, depth: int) -> None:
+    def _cut(self, depth: int) -> list[Entry]:
+        removed = self._stack[depth:]
         del self._stack[depth:]
-        self._integration = {index for index in self._integration if index < depth}
+        self._integration -= set(range(depth, depth + len(removed)))
+        return removed
+
+
+def _end_tags(left: list[Entry]) -> bytes:
+    """End tags for the foreign roots among what was left.
+
+    A stray end tag closes all of the foreign content, or nothing, depending on the tree outside. These make it
+    certain: where the roots are not open any more, they are ignored.
+    """
+    roots = [name for namespace, name in left if name == namespace]
+    return b"".join(b"</%s>" % name.encode() for name in reversed(roots))
 
 
 def _is_html_integration(namespace: str, tag: Tag) -> bool:

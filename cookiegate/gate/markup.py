@@ -18,7 +18,10 @@ _VALUE = rb"[" + WS + rb"]*+=[" + WS + rb"]*+(?:\"[^\"]*+\"|'[^']*+'|[^" + WS + 
 _ATTRIBUTE_TAIL = rb"(?:" + _VALUE + rb"|(?![" + WS + rb"]*+=))"
 _REST = rb"(?:[" + WS + rb"/]++|" + _NAME + _ATTRIBUTE_TAIL + rb")*+>"
 
-_FLAGGED_ATTRIBUTES = rb"style|background|ping|attributionsrc|on[a-z]+"
+_FLAGGED_ATTRIBUTES = rb"style|background|ping|attributionsrc|manifest|on[a-z]+"
+_ACTION = rb"(?:xlink:)?href|action|formaction"
+# What may turn out to be a `javascript:` URL, spelled with references or behind control characters.
+_JAVASCRIPT = rb"[" + WS + rb"]*+=[" + WS + rb"]*+[\"']?[\x00-\x20]*+[jJ&]"
 _BORING_REST = (
     rb"(?:["
     + WS
@@ -26,30 +29,32 @@ _BORING_REST = (
     + _FLAGGED_ATTRIBUTES
     + rb")["
     + WS
-    + rb"/=>])"
+    + rb"/=>]|(?i:"
+    + _ACTION
+    + rb")"
+    + _JAVASCRIPT
+    + rb")"
     + _NAME
     + _ATTRIBUTE_TAIL
     + rb")*+>"
 )
 
 INTERESTING: Final = frozenset(
-    "applet audio base body embed frame frameset iframe image img input link math meta noembed noframes noscript "
-    "object plaintext portal fencedframe script select source style svg textarea title track video xmp".split()
+    "applet audio base body col embed frame frameset iframe image img input link math meta noembed noframes noscript "
+    "object param plaintext portal fencedframe script select source style svg template textarea title track video "
+    "xmp".split()
 )
 """HTML elements that fetch, that hold raw text, or that change how what follows is read."""
 
 _COMMENT = rb"<!--(?:-?>|(?:[^-]++|-(?!-!?>))*+--!?>)"
-_OTHER = (
-    _COMMENT
-    + rb"|<!(?!--)[^>]*+>"  # DOCTYPE and bogus comments both end at the first `>`
-    + rb"|<\?[^>]*+>"
-    + rb"|</(?:>|[^A-Za-z>][^>]*+>)"
-    + rb"|<(?=[^A-Za-z/!?])"
-)
-_END_TAG = rb"</[A-Za-z][^" + WS + rb"/>]*+" + _REST
+_NOT_MARKUP = rb"|<\?[^>]*+>|</(?:>|[^A-Za-z>][^>]*+>)|<(?=[^A-Za-z/!?])"
+_OTHER = _COMMENT + rb"|<!(?!--)[^>]*+>" + _NOT_MARKUP  # DOCTYPE and bogus comments both end at the first `>`
 
 TEXT: Final = re.compile(rb"(?:[^<]++|" + _OTHER + rb")*+")
 """Text and comments, up to the next tag or the first thing that is not complete."""
+
+TEXT_OR_CDATA: Final = re.compile(rb"(?:[^<]++|" + _COMMENT + rb"|<!(?!--|\[CDATA\[)[^>]*+>" + _NOT_MARKUP + rb")*+")
+"""As `TEXT`, where ``<![CDATA[`` opens a section rather than a bogus comment (13.2.5.42)."""
 
 BORING: Final = re.compile(
     rb"(?:[^<]++|<(?!(?i:"
@@ -61,7 +66,12 @@ BORING: Final = re.compile(
     + rb"/>]*+"
     + _BORING_REST
     + rb"|"
-    + _END_TAG
+    + rb"</(?!(?i:template)["
+    + WS
+    + rb"/>])[A-Za-z][^"
+    + WS
+    + rb"/>]*+"
+    + _REST
     + rb"|"
     + _OTHER
     + rb")*+"
@@ -88,6 +98,7 @@ _ATTRIBUTE = re.compile(
 )
 
 COMMENT_END: Final = re.compile(rb"--!?>")
+"""Where a comment ends. Right behind ``<!--`` also ``>`` and ``->`` end it; ``!>`` there does not."""
 _RAW_END = {
     name: re.compile(rb"</" + name.encode() + rb"(?=[" + WS + rb"/>])", re.IGNORECASE)
     for name in ("iframe", "noembed", "noframes", "noscript", "style", "textarea", "title", "xmp", "script")

@@ -16,15 +16,8 @@ from typing import Protocol
 
 from ..errors import UnreadableBody
 from .foreign import ForeignStack
-from .markup import (
-    BORING,
-    COMMENT_END,
-    TAG,
-    TEXT,
-    ScriptEnd,
-    Tag,
-    raw_text_end,
-)
+from .markup import BORING, COMMENT_END, TAG, TEXT, TEXT_OR_CDATA, ScriptEnd, Tag, raw_text_end
+from .modes import Ignored
 
 MAX_HELD = 16 * 1024 * 1024
 """Bytes of one unfinished tag, script or style that are held before the page is given up as unreadable."""
@@ -38,6 +31,7 @@ _BEFORE_BODY = frozenset(
 _RAW = frozenset("script style noscript title textarea xmp iframe noembed noframes plaintext".split())
 """Elements whose content the tokenizer reads as text (HTML 13.2.6.4), ``noscript`` where scripting is on."""
 _CDATA = b"<![CDATA["
+_SHORTEST_OPEN_COMMENT = len(b"<!---x")
 
 TextDone = Callable[[Tag, bytes], None]
 
@@ -49,7 +43,6 @@ class Handler(Protocol):
     def script(self, tag: Tag, text: bytes) -> bytes: ...
     def style(self, tag: Tag, text: bytes) -> tuple[bytes, bytes]: ...
     def unclear(self, name: str) -> None: ...
-    def document(self, tag: Tag, /) -> str | None: ...
 
 
 class Scanner:
@@ -60,9 +53,10 @@ class Scanner:
         insert: bytes to put where the page's content begins: right behind ``<body>``, or before the first thing that
             cannot stand in a head. Empty for fragments.
         keep: drop nothing, even where it is unclear: for watching only.
+        strict: browsers may read the very beginning in two ways already.
     """
 
-    def __init__(self, handler: Handler, *, insert: bytes = b"", keep: bool = False) -> None:
+    def __init__(self, handler: Handler, *, insert: bytes = b"", keep: bool = False, strict: bool = False) -> None:
         self._handler = handler
         self._insert = insert
         self._keep = keep
@@ -71,9 +65,8 @@ class Scanner:
         self._out: list[bytes] = []
         self._state: Callable[[], bool] = self._data
         self._foreign = ForeignStack()
-        self._selects = 0
-        self._frameset = False
-        self._templates = 0
+        self._ignored = Ignored()
+        self._born_strict = strict
         self._retry_at = 0
         self._closing = False
 
@@ -100,8 +93,10 @@ class Scanner:
 
     @property
     def settled(self) -> bool:
-        """Whether the input so far left nothing open: no token, no foreign content, no doubt."""
-        return self._state == self._data and not self._foreign and not self._strict and not self._more
+        """Whether the input so far opened nothing that it did not close, nor closed what it did not open."""
+        doubt = self._foreign or self._foreign.doubtful or self._ignored
+        modes = self._ignored.in_template or self._ignored.stray_end
+        return self._state == self._data and not self._more and not doubt and not modes
 
     # -- the machine ------------------------------------------------------------------------------------------------
 
@@ -133,7 +128,7 @@ class Scanner:
 
     @property
     def _strict(self) -> bool:
-        return self._frameset or self._selects > 0 or self._foreign.doubtful
+        return self._born_strict or bool(self._ignored) or self._foreign.doubtful
 
     def _emit_to(self, end: int) -> None:
         if end > self._at:
@@ -145,8 +140,7 @@ class Scanner:
 
     def _data(self) -> bool:
         """Text, comments and tags. False where more input is needed."""
-        fast = not self._insert and not self._foreign and not self._strict
-        match = (BORING if fast else TEXT).match(self._buffer, self._at)
+        match = self._passing().match(self._buffer, self._at)
         assert match is not None
         self._emit_to(match.end())
         if not self._more:
@@ -160,14 +154,25 @@ class Scanner:
             self._start_tag(tag)
         return True
 
+    def _passing(self) -> re.Pattern[bytes]:
+        """What may pass here without a look."""
+        if self._strict or self._foreign.cdata:
+            return TEXT_OR_CDATA
+        return TEXT if self._insert or self._foreign or self._ignored.fresh else BORING
+
     def _unfinished(self) -> bool:
-        """At a ``<`` that opens something not complete: comments may stream, the rest waits."""
-        if self._buffer.startswith(_CDATA, self._at) and self._foreign.cdata:
-            self._state = self._cdata
+        """At a ``<`` that opens no complete tag: a CDATA section, a comment to stream, or something to wait for."""
+        if self._buffer.startswith(_CDATA, self._at) and (self._strict or self._foreign.cdata):
+            if self._strict:
+                # A section in one reading, a comment up to the first `>` in the other; without this, markup in both.
+                self._out.append(self._dropped("CDATA section", _CDATA))
+                self._at += len(_CDATA)
+            else:
+                self._state = self._cdata
             return True
-        if self._buffer.startswith(b"<!--", self._at):
-            # The comment's first dashes may also be its last: `<!-->` is complete and was matched before.
-            self._emit_to(self._at + 2)
+        if self._buffer.startswith(b"<!--", self._at) and len(self._buffer) - self._at >= _SHORTEST_OPEN_COMMENT:
+            # Not `<!-->` nor `<!--->`, which were matched before: from here on every comment ends alike.
+            self._emit_to(self._at + 4)
             self._state = self._comment
             return True
         return False
@@ -207,9 +212,8 @@ class Scanner:
             self._out.append(
                 self._handler.start(tag, html=not foreign or self._strict, foreign=foreign or self._strict)
             )
+        if not foreign:
             self._track(tag.name)
-        if tag.name == "body" and not self._templates:
-            self._place_insert()
 
     def _text_element(self, tag: Tag) -> None:
         """An HTML element whose content is text."""
@@ -224,7 +228,7 @@ class Scanner:
             self._out.append(self._handler.start(tag, html=True, foreign=False))
             self._state = self._plaintext
         else:
-            self._out.append(self._start_with_document(tag))
+            self._out.append(self._handler.start(tag, html=True, foreign=False))
             self._state = self._text_until(name)
 
     def _foreign_text(self, tag: Tag) -> None:
@@ -250,29 +254,25 @@ class Scanner:
             self._await_text(tag, self._clear_text_done)
 
     def _track(self, name: str) -> None:
-        if name == "select":
-            self._selects += 1
-        elif name == "frameset":
-            self._frameset = True
+        self._ignored.start(name)
+        if name == "frameset":
             self._insert = b""
-        elif name == "template":
-            self._templates += 1
+        elif name == "body" and not self._ignored.in_template:
+            self._place_insert()
 
     def _end_tag(self, match: re.Match[bytes]) -> None:
         name = match.group(2).lower().decode("latin-1")
         if name in {"body", "html", "br"}:
             self._before_content("")
-        if name == "select" and self._selects:
-            self._selects -= 1
-        elif name == "template" and self._templates:
-            self._templates -= 1
         certainty = self._foreign.close(name)
+        if certainty is not None:
+            self._ignored.end(name)
         self._emit_to(match.end())
-        self._out.append(b"" if self._keep else certainty)
+        self._out.append(b"" if self._keep or certainty is None else certainty)
 
     def _before_content(self, name: str) -> None:
         """Place what is to be inserted before the first tag that opens the body by itself."""
-        if self._insert and not self._templates and name not in _BEFORE_BODY:
+        if self._insert and not self._ignored.in_template and name not in _BEFORE_BODY:
             self._place_insert()
 
     def _place_insert(self) -> None:
@@ -340,11 +340,11 @@ class Scanner:
         elif tag.name == "style":
             self._style_done(tag, text)
         else:
-            self._out += (self._start_with_document(tag), text)
+            self._out += (self._handler.start(tag, html=True, foreign=self._strict), text)
 
     def _noscript_done(self, tag: Tag, text: bytes) -> None:
         """Text to a browser with scripting, markup to one without: safe only if it is closed in itself."""
-        inner = Scanner(self._handler, keep=self._keep)
+        inner = Scanner(self._handler, keep=self._keep, strict=self._strict)
         gated = inner.feed(text)
         settled = inner.settled
         gated += inner.close()
@@ -357,24 +357,13 @@ class Scanner:
         self._handler.unclear(name)
         return content if self._keep else b""
 
-    def _start_with_document(self, tag: Tag) -> bytes:
-        """An iframe's ``srcdoc`` is a page inside an attribute: it is gated by a scanner of its own."""
-        document = self._handler.document(tag)
-        if document is not None:
-            source = document.encode("utf-8", "replace")
-            inner = Scanner(self._handler)
-            gated = inner.feed(source) + inner.close()
-            if gated != source:
-                tag.replace_value("srcdoc", gated)
-        return self._handler.start(tag, html=True, foreign=self._strict)
-
     def _plaintext(self) -> bool:
         self._emit_to(len(self._buffer))
         return False
 
     def _finish(self) -> None:
         """What is unfinished at the end of a page is no tag to a browser (13.2.5, eof-in-tag) and harmless as it is."""
-        if self._state == self._data and not self._more and not self._templates:
+        if self._state == self._data and not self._ignored.in_template:
             self._place_insert()
         self._emit_to(len(self._buffer))
 
