@@ -387,6 +387,8 @@ def _plain(name: str) -> str:
 
 
 def _environment(templates: Path | None) -> Environment:
+    if templates is not None and not templates.is_dir():
+        raise CookiegateError(f"templates: {templates} is not a folder: give the one that holds your templates")
     folders = [folder for folder in (templates, asset_root("templates")) if folder is not None]
     environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),

@@ -335,6 +335,11 @@ def test_a_site_replaces_templates_one_by_one(tmp_path: Path) -> None:
     assert assets.page("details", locale="en") == ASSETS.page("details", locale="en")
 
 
+def test_a_folder_of_templates_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CookiegateError, match="nowhere is not a folder"):
+        Assets(sample_policy(), templates=tmp_path / "nowhere")
+
+
 def test_a_page_without_its_context_is_an_error() -> None:
     with pytest.raises(Exception, match="'signals' is undefined"):
         ASSETS.page("centre", locale="en", verdict=sample_verdict(sample_policy()), return_to="/", saved=False)
