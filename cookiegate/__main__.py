@@ -1,0 +1,5 @@
+"""``python -m cookiegate``: the same as the ``cookiegate`` command."""
+
+from .cli import main
+
+main()
