@@ -1,6 +1,6 @@
 """What the visitor sees: templates, texts and static files, found, hashed and rendered once per language.
 
-A request costs one lookup and a few byte replacements here: all that a policy and a language determine is rendered
+A request costs one lookup and one join of bytes here: all that a policy and a language determine is rendered
 beforehand, with markers where the request's own values go. Templates can be replaced one by one from a site's own
 folder; `docs/banner.md` lists them and what each is given.
 """
@@ -190,8 +190,8 @@ class Layer:
     locale: str
     text_hash: str
     evidence: bytes = field(repr=False)
-    _first: Mapping[bool, bytes] = field(repr=False)
-    _back: Mapping[bool, bytes] = field(repr=False)
+    _first: Mapping[bool, tuple[bytes, ...]] = field(repr=False)
+    _back: Mapping[bool, tuple[bytes, ...]] = field(repr=False)
     _embed: _Embed = field(repr=False)
 
     def banner(self, *, return_to: str, signal: bool = False, allowed: Iterable[str] = ()) -> bytes:
@@ -221,14 +221,21 @@ class Layer:
         return self._embed(purpose=purpose, service=service, host=host, kind=kind, width=width, height=height)
 
 
-def _fill(template: bytes, return_to: str, allowed: Iterable[str]) -> bytes:
-    """Put the request's own values in. The value that could hold any character goes last, so none is filled twice."""
+def _pieces(*parts: bytes) -> tuple[bytes, ...]:
+    """Rendered parts cut at their markers, the markers kept."""
+    text = b"".join(parts).decode()
+    return tuple(piece.encode() for piece in re.split(f"([{_HERE}{_HERE_QUOTED}{_ALLOWED}])", text))
+
+
+def _fill(pieces: tuple[bytes, ...], return_to: str, allowed: Iterable[str]) -> bytes:
+    """The pieces with the request's own values in place of the markers."""
     here = return_to.encode("utf-8", "replace")
-    return (
-        template.replace(_ALLOWED.encode(), html.escape(" ".join(sorted(allowed))).encode())
-        .replace(_HERE_QUOTED.encode(), quote(here, safe="/").encode())
-        .replace(_HERE.encode(), html.escape(here.decode()).encode())
-    )
+    values = {
+        _HERE.encode(): html.escape(here.decode()).encode(),
+        _HERE_QUOTED.encode(): quote(here, safe="/").encode(),
+        _ALLOWED.encode(): html.escape(" ".join(sorted(allowed))).encode(),
+    }
+    return b"".join([values.get(piece, piece) for piece in pieces])
 
 
 class Assets:
@@ -282,8 +289,8 @@ class Assets:
             locale=locale,
             text_hash=hashlib.sha256(evidence).hexdigest(),
             evidence=evidence,
-            _first={signal: style + form + waiting + script for signal, form in ask.items()},
-            _back={granted: style + form + script for granted, form in back.items()},
+            _first={signal: _pieces(style, form, waiting, script) for signal, form in ask.items()},
+            _back={granted: _pieces(style, form, script) for granted, form in back.items()},
             _embed=lru_cache(maxsize=256)(partial(self._render_embed, locale)),
         )
 
