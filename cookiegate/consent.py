@@ -27,7 +27,9 @@ _HEAD = struct.Struct(">B16sIB")
 _ENTRY = struct.Struct(">I")
 _TAG = 16
 _GPC, _DNT = 1, 2
-_MAX_ENTRIES = 64
+MAX_ENTRIES = 64
+"""Most purposes that one choice can answer."""
+_LONGEST = -(-(_HEAD.size + MAX_ENTRIES * _ENTRY.size + _TAG) * 4 // 3)
 _SKEW = timedelta(minutes=5)
 """How far in the future a choice may lie: clocks of several machines are never quite equal."""
 
@@ -65,12 +67,18 @@ def new_id() -> str:
 
 
 def write(consent: Consent, keys: Sequence[bytes]) -> str:
-    """The cookie value, signed with the newest (last) key."""
+    """The cookie value, signed with the newest (last) key: 52 characters and up to 6 more per purpose.
+
+    Raises:
+        ValueError: there are more than `MAX_ENTRIES` answers.
+    """
+    if len(consent.choices) > MAX_ENTRIES:
+        raise ValueError(f"{len(consent.choices)} answers are more than the {MAX_ENTRIES} a choice can hold")
     flags = consent.gpc * _GPC | consent.dnt * _DNT
     head = _HEAD.pack(VERSION, uuid.UUID(consent.id).bytes, int(consent.decided_at.timestamp()), flags)
     entries = b"".join(_ENTRY.pack(scope << 1 | granted) for scope, granted in consent.choices.items())
     payload = head + entries
-    return base64.urlsafe_b64encode(payload + _tag(payload, keys[-1])).rstrip(b"=").decode()
+    return _encode(payload + _tag(payload, keys[-1]))
 
 
 def read(value: str, keys: Sequence[bytes], now: datetime) -> Consent | None:
@@ -95,16 +103,23 @@ def read(value: str, keys: Sequence[bytes], now: datetime) -> Consent | None:
 
 
 def _decode(value: str) -> bytes | None:
-    """The raw bytes, if their length is one that `write` could have made."""
-    if len(value) > 2 * (_HEAD.size + _TAG + _MAX_ENTRIES * _ENTRY.size):
+    """The raw bytes, if the value is one that `write` could have made: base64 has several spellings of the same."""
+    if len(value) > _LONGEST:
         return None
     try:
         raw = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
     body = len(raw) - _HEAD.size - _TAG
-    return raw if body >= 0 and body % _ENTRY.size == 0 else None
+    return raw if body >= 0 and body % _ENTRY.size == 0 and _encode(raw) == value else None
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _tag(payload: bytes, key: bytes) -> bytes:
-    return hashlib.blake2s(payload, key=key[:32], digest_size=_TAG, person=b"consent1").digest()
+    # BLAKE2s takes 32 bytes of key. A longer one is hashed first, as in HMAC: all of it counts.
+    if len(key) > hashlib.blake2s.MAX_KEY_SIZE:
+        key = hashlib.blake2s(key).digest()
+    return hashlib.blake2s(payload, key=key, digest_size=_TAG, person=b"consent1").digest()

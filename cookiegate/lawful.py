@@ -22,13 +22,16 @@ REASONS = MappingProxyType(
         "refused": "the visitor refused it",
         "unknown": "the visitor has not chosen",
         "expired": "the choice is older than it may be",
-        "changed": "the purpose or its services changed after the choice",
+        "changed": "the choice does not answer this, or answers it for other services",
         "gpc": "Global Privacy Control is on, and was not when the visitor chose",
         "dnt": "Do Not Track is on, and was not when the visitor chose",
         "undeclared": "no such purpose is declared",
     }
 )
 """Every reason a ruling can have, in words for people."""
+
+UNANSWERED = frozenset({"unknown", "expired", "changed"})
+"""The reasons for which the visitor is still to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,9 @@ def decide(policy: Policy, signals: Signals, consent: Consent | None, now: datet
         consent: the visitor's stored choice, already verified, or None.
         now: the present moment, timezone-aware.
     """
-    rulings = {purpose.id: _rule(policy, purpose, signals, consent, now) for purpose in policy.purposes}
-    unanswered = {"unknown", "expired", "changed"}
-    undecided = any(ruling.reason in unanswered for ruling in rulings.values())
+    expired = is_expired(policy, consent, now)
+    rulings = {purpose.id: _rule(policy, purpose, signals, consent, expired=expired) for purpose in policy.purposes}
+    undecided = any(ruling.reason in UNANSWERED for ruling in rulings.values())
     return Verdict(
         rulings=MappingProxyType(rulings),
         undecided=undecided,
@@ -97,22 +100,26 @@ def decide(policy: Policy, signals: Signals, consent: Consent | None, now: datet
     )
 
 
-def _rule(policy: Policy, purpose: Purpose, signals: Signals, consent: Consent | None, now: datetime) -> Ruling:
+def is_expired(policy: Policy, consent: Consent | None, now: datetime) -> bool:
+    """Whether there is a stored choice that is older than the policy lets one be."""
+    return consent is not None and now >= policy.consent.lifetime.after(consent.decided_at)
+
+
+def _rule(policy: Policy, purpose: Purpose, signals: Signals, consent: Consent | None, *, expired: bool) -> Ruling:
     if purpose.necessary:
         return Ruling(purpose.id, True, purpose.basis, "necessary")
-    reason = _reason(policy, purpose, signals, consent, now)
+    reason = "expired" if expired else _reason(policy.scopes[purpose.id], signals, consent)
     allowed = reason == "granted"
     # Storage needs consent whatever basis the processing behind it rests on (ePrivacy Directive Art 5(3)), so what a
     # visitor allowed rests on that consent.
     return Ruling(purpose.id, allowed, Basis.CONSENT if allowed else None, reason)
 
 
-def _reason(policy: Policy, purpose: Purpose, signals: Signals, consent: Consent | None, now: datetime) -> str:
+def _reason(scope: int, signals: Signals, consent: Consent | None) -> str:
+    """What a choice that is young enough, or none, says about the question of this scope."""
     if consent is None:
         return "unknown"
-    if now >= policy.consent.lifetime.after(consent.decided_at):
-        return "expired"
-    choice = consent.choice(policy.scopes[purpose.id])
+    choice = consent.choice(scope)
     if choice is None:
         return "changed"
     if not choice:

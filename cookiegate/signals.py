@@ -5,13 +5,21 @@ Derived values only. The IP address and the User-Agent are read in `record` and 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from . import headers
 from .policy import Policy
 
 Raw = headers.RawHeaders
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_LONGEST_TAG = 35
+"""A language tag that identifies a language is no longer than this (RFC 5646 4.4.1)."""
+_MOST_LANGUAGES = 32
+"""Languages of one header that are looked at. Browsers send a handful; a header of 60 kB is no wish but an attack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +52,53 @@ def read(raw: Raw, policy: Policy, *, locales: tuple[str, ...], secure: bool, pe
         raw: the request's raw ASGI headers.
         locales: the languages the banner exists in, default first.
         secure: whether the request came over HTTPS.
-        peer: address of the connected peer: only a trusted proxy's country header is believed.
+        peer: address of the connected peer: only a trusted proxy's headers are believed.
     """
+    trusted = is_trusted(peer, policy.site.trusted_proxies)
     return Signals(
         gpc=any(value.strip() == b"1" for value in headers.get_all(raw, b"sec-gpc")),
         dnt=any(value.strip() == b"1" for value in headers.get_all(raw, b"dnt")),
         locale=negotiate(headers.get(raw, b"accept-language"), locales),
-        country=_country(raw, policy, peer),
+        country=_country(raw, policy.site.country_header) if trusted else "",
         document=_is_document(raw),
         prefetch=_is_prefetch(raw),
-        secure=secure,
+        secure=secure or (trusted and _forwarded_secure(raw)),
     )
+
+
+def is_trusted(peer: str, ranges: tuple[str, ...]) -> bool:
+    """Whether an address is one of the proxies whose headers are believed.
+
+    Args:
+        peer: an IP address as the server tells it, or "".
+        ranges: addresses and networks, such as ``10.0.0.0/8``.
+    """
+    if not ranges or not peer:
+        return False
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped  # how a socket for both versions shows an IPv4 peer
+    return any(address in network for network in _networks(ranges))
+
+
+@lru_cache(maxsize=8)
+def _networks(ranges: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(item) for item in ranges)
+
+
+def _forwarded_secure(raw: Raw) -> bool:
+    """Whether the proxy nearest to us says that the visitor's connection is HTTPS."""
+    values = headers.list_members(raw, b"x-forwarded-proto")
+    return bool(values) and values[-1] in {b"https", b"wss"}
 
 
 def negotiate(accept_language: bytes | None, locales: tuple[str, ...]) -> str:
     """The best of ``locales`` for an Accept-Language header (RFC 9110 12.5.4, lookup of RFC 4647 3.4)."""
-    for wanted in headers.quality_list(accept_language or b""):
-        tag = wanted.decode("latin-1").lower()
+    for wanted in headers.quality_list(accept_language or b"")[:_MOST_LANGUAGES]:
+        tag = wanted[:_LONGEST_TAG].decode("latin-1").lower()
         while tag:
             for locale in locales:
                 if locale.lower() == tag:
@@ -69,11 +107,10 @@ def negotiate(accept_language: bytes | None, locales: tuple[str, ...]) -> str:
     return locales[0]
 
 
-def _country(raw: Raw, policy: Policy, peer: str) -> str:
-    site = policy.site
-    if not site.country_header or peer not in site.trusted_proxies:
-        return ""
-    value = (headers.get(raw, site.country_header.lower().encode()) or b"").decode("latin-1").strip().upper()
+def _country(raw: Raw, name: str) -> str:
+    """The country in the header of this name; "" where it is none, or where two headers disagree."""
+    values = {value.strip().upper() for value in headers.get_all(raw, name.lower().encode())} if name else set()
+    value = values.pop().decode("latin-1") if len(values) == 1 else ""
     return value if re.fullmatch("[A-Z]{2}", value) and value not in {"XX", "T1"} else ""
 
 

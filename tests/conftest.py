@@ -1,0 +1,65 @@
+"""What several test modules share: a clock that stands still, a store, a gated site and a browser of sorts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from http_samples import client, sample_policy, sample_site
+from starlette.applications import Starlette
+
+from cookiegate import CookieGate, Policy
+from cookiegate.store import Store, open_store
+from cookiegate.testing import FrozenClock
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    """Noon of a day in November 2026."""
+    return FrozenClock()
+
+
+@pytest.fixture
+def policy() -> Policy:
+    """Three purposes to choose among, two services, two cookies of the site's own, usage data."""
+    return sample_policy()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FrozenClock) -> Iterator[Store]:
+    """A store on the disk."""
+    opened = open_store(tmp_path / "cookiegate.db", clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Starlette:
+    """A site of many kinds of answers, without a gate."""
+    return sample_site(tmp_path)
+
+
+@pytest.fixture
+def gate_of(policy: Policy, store: Store, clock: FrozenClock) -> Callable[..., CookieGate]:
+    """Puts any app behind a gate; further arguments are `CookieGate`'s."""
+
+    def make(app: Any, **options: Any) -> CookieGate:
+        return CookieGate(app, **{"policy": policy, "store": store, "clock": clock, **options})
+
+    return make
+
+
+@pytest.fixture
+def gate(gate_of: Callable[..., CookieGate], site: Starlette) -> CookieGate:
+    """The site behind its gate."""
+    return gate_of(site)
+
+
+@pytest.fixture
+async def browser(gate: CookieGate) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser that keeps cookies and has chosen nothing yet."""
+    async with client(gate) as opened:
+        yield opened
