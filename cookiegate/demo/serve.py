@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import socket
@@ -60,8 +61,7 @@ class Config(uvicorn.Config):
     """uvicorn's configuration, quiet, with a TLS context that is already made."""
 
     def __init__(self, app: ASGIApp, *, tls: ssl.SSLContext | None = None, **options: Any) -> None:
-        # uvloop 0.23 was seen to hang while closing its loop with TLS connections that were cut.
-        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none", "loop": "asyncio"}
+        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "ws": "none"}
         super().__init__(app, **{**quiet, "timeout_graceful_shutdown": 1, **options})
         self._tls = tls
 
@@ -74,7 +74,7 @@ class Config(uvicorn.Config):
 def serving(app: ASGIApp, sock: socket.socket, *, tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[None]:
     """Serve an app from a thread while the block runs, then close the socket. ``options`` are uvicorn's."""
     server = uvicorn.Server(Config(app, tls=tls, **options))
-    thread = threading.Thread(target=server.run, args=([sock],), daemon=True)
+    thread = threading.Thread(target=asyncio.run, args=(_serve(server, sock),), daemon=True)
     thread.start()
     try:
         _wait_until_started(server, thread)
@@ -82,6 +82,15 @@ def serving(app: ASGIApp, sock: socket.socket, *, tls: ssl.SSLContext | None = N
     finally:
         server.should_exit = True
         thread.join()
+
+
+async def _serve(server: uvicorn.Server, sock: socket.socket) -> None:
+    """Serve, and cut at the end what is still connected: a browser keeps idle connections open for minutes."""
+    await server.serve(sockets=[sock])
+    for connection in list(server.server_state.connections):
+        if connection.transport is not None:
+            connection.transport.abort()
+    await asyncio.sleep(0.05)  # the transports close in callbacks of the loop
 
 
 def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:

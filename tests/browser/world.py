@@ -272,7 +272,9 @@ def open_stage() -> Iterator[Stage]:
     """Start the servers that all tests share."""
     outside = Outside()
     doors: Doors = {"https": listen("127.0.0.1", 0), "http": listen("127.0.0.1", 0)}
-    with outside.open() as (tls, plain), sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, outside.open() as (tls, plain), sync_playwright() as playwright:
+        # A browser that is killed never answers a TLS goodbye, and asyncio would wait for it beyond the server's end.
+        patch.setattr("asyncio.constants.SSL_SHUTDOWN_TIMEOUT", 0.02)
         yield Stage(playwright, outside, doors, _resolver_rules(doors, tls=tls, plain=plain))
     for door in doors.values():
         door.close()
