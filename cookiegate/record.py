@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from user_agents import parse as parse_user_agent
 
+from . import headers
 from .lawful import Verdict
 from .policy import Basis, Policy
-from .signals import Signals
+from .signals import Signals, is_trusted
 
 Method = Literal["accept", "reject", "save", "allow"]
 """Which control the visitor used: accept all, reject all (also: withdraw), save the toggles, allow one embed."""
@@ -128,48 +129,117 @@ class Request:
     template: str = ""
 
 
-_MASKS = (
-    (re.compile(r"[^/]*(?:@|%40)[^/]*", re.IGNORECASE), ":email"),
-    (re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?![0-9A-Za-z])", re.IGNORECASE), ":id"),
-    (re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_=.~-]{24,}"), ":token"),
-    (re.compile(r"\+?[0-9][0-9 ()._-]{5,}[0-9]"), ":number"),
-)
-"""What in a path could name a person, and what stands for it: e-mail addresses, UUIDs, tokens, long numbers."""
+_LONGEST_PATH = 512
+_LONGEST_SEGMENT = 200
+_MOST_SEGMENTS = 64
+_LONGEST_AGENT = 512
+"""Longer inputs come from no visitor. What is read for every page view is bounded, so that its cost is, too."""
+
+_UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?![0-9A-Za-z])", re.IGNORECASE)
+_RUN = re.compile(r"[0-9A-Za-z_=~+.-]{16,}")
+_WORD = re.compile(r"[0-9A-Za-z]{20,}")
+_MIXES = re.compile(r"[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])|[a-z](?=[A-Z])")
+_NUMBER = re.compile(r"\+?[0-9](?:[ ()._-]{0,3}[0-9]){6,}")
+_DATE = re.compile(r"(?:19|20)[0-9]{2}([-_.])(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?![0-9])")
 
 
 def scrub_path(path: str) -> str:
-    """A path without query in which nothing names a person (law of data minimisation, GDPR Art 5(1)(c))."""
-    path = re.split(r"[?#;]", path, maxsplit=1)[0]
-    for pattern, mask in _MASKS:
-        path = pattern.sub(mask, path)
-    return path[:512]
+    """A path without query in which nothing that looks like a person's is left (GDPR Art 5(1)(c)).
+
+    E-mail addresses become ``:email``, UUIDs ``:id``, random-looking tokens ``:token``, numbers of seven digits or
+    more, such as those of phones and customers, ``:number``. Words, dates and short ids stay.
+    """
+    plain = re.split(r"[?#;]", path, maxsplit=1)[0]
+    segments = plain.split("/", _MOST_SEGMENTS)[:_MOST_SEGMENTS]
+    return "/".join(map(_scrub_segment, segments))[:_LONGEST_PATH]
+
+
+def _scrub_segment(segment: str) -> str:
+    if len(segment) > _LONGEST_SEGMENT:
+        return ":long"
+    if "@" in segment or "%40" in segment:
+        return ":email"
+    segment = _UUID.sub(":id", segment)
+    segment = _RUN.sub(lambda run: ":token" if _looks_random(run[0]) else run[0], segment)
+    return _mask_numbers(segment)
+
+
+def _looks_random(run: str) -> bool:
+    """Whether letters, digits and cases are mixed as no words are: in one long word, or all over."""
+    if any(_MIXES.search(word) for word in _WORD.findall(run)):
+        return True
+    return run.startswith("eyJ") or len(_MIXES.findall(run)) >= max(4, len(run) // 4)
+
+
+def _mask_numbers(segment: str) -> str:
+    """Long numbers masked, written in groups or not; dates such as ``2026-11-22`` left as they are."""
+    pieces, end = [], 0
+    for date in _DATE.finditer(segment):
+        if date.start() == 0 or not segment[date.start() - 1].isdigit():
+            pieces += [_NUMBER.sub(":number", segment[end : date.start()]), date[0]]
+            end = date.end()
+    return "".join([*pieces, _NUMBER.sub(":number", segment[end:])])
 
 
 def truncate_ip(address: str) -> str | None:
-    """An IPv4 address without its last octet (/24), an IPv6 address without its last ten (/48); None if neither."""
+    """An IPv4 address without its last octet (/24), an IPv6 address without its last ten (/48); None if neither.
+
+    An IPv6 address that holds the visitor's IPv4 address in its first 48 bits (6to4, RFC 3056) is that one.
+    """
     try:
-        ip = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return None
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    ip = mapped or ip
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip.sixtofour or ip
     prefix = 24 if ip.version == 4 else 48
     return str(ipaddress.ip_network((ip, prefix), strict=False).network_address)
 
 
+def client_address(raw: headers.RawHeaders, *, peer: str, proxies: tuple[str, ...]) -> str:
+    """The visitor's IP address: the peer's, or what trusted proxies say it is, or "" where they do not know.
+
+    ``X-Forwarded-For`` grows to the right, and only what trusted proxies added is believed: the answer is the last
+    address that is not one of theirs.
+    """
+    if not is_trusted(peer, proxies):
+        return peer
+    for member in reversed(headers.list_members(raw, b"x-forwarded-for")):
+        peer = _address(member.decode("latin-1"))
+        if not is_trusted(peer, proxies):
+            break
+    return peer
+
+
+def _address(text: str) -> str:
+    """The address in ``192.0.2.1``, ``192.0.2.1:80``, ``2001:db8::1`` or ``[2001:db8::1]:80``, else ""."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""
+
+
 def referrer_origin(referrer: str, host: str) -> str | None:
-    """The origin of the referring page; with its path where that page is the site's own."""
-    parts = urlsplit(referrer)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    """The origin of the referring page, without port; with its path where that page is the site's own."""
+    try:
+        parts = urlsplit(referrer)
+    except ValueError:
         return None
-    origin = f"{parts.scheme}://{parts.hostname}"
-    return origin + scrub_path(parts.path) if parts.hostname == host else origin
+    name = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or not re.fullmatch(r"[0-9a-z._-]{1,253}|[0-9a-f:.]{2,45}", name):
+        return None
+    origin = f"{parts.scheme}://[{name}]" if ":" in name else f"{parts.scheme}://{name}"
+    return origin + scrub_path(unquote(parts.path)) if name == host else origin
 
 
 def visit_key(salt: bytes, request: Request) -> str:
     """A key that two page views share when site, IP address and User-Agent are the same, while the salt lives."""
     material = b"\n".join(
-        part.encode("utf-8", "surrogateescape") for part in (request.host, request.client, request.user_agent)
+        part.encode("utf-8", "surrogatepass") for part in (request.host, request.client, request.user_agent)
     )
     return hashlib.blake2b(material, key=salt, digest_size=12).hexdigest()
 
@@ -189,19 +259,20 @@ def minimise(policy: Policy, signals: Signals, verdict: Verdict, request: Reques
     """One page view in exactly the fields its lawful basis covers, or None where none applies.
 
     With consent, in the strict profile: IP address /24, country, browser family and major version, system family,
-    device class, referrer origin, path without query (docs/usage.md has the table). Without, no field at all.
+    device class, referrer origin, path without query, time to the second (docs/usage.md has the table). Without, no
+    field at all, whatever else the purpose might rest on.
     """
     usage = policy.usage
     if usage is None:
         return None
     basis = verdict.basis(usage.purpose)
-    if basis is None:
+    if basis is not Basis.CONSENT:
         return None
-    browser, major, system, device, bot = _agent(request.user_agent)
+    browser, major, system, device, bot = _agent(request.user_agent[:_LONGEST_AGENT])
     if bot:
         return None
     return UsageRecord(
-        at=request.at,
+        at=request.at.replace(microsecond=0),
         host=request.host,
         path=scrub_path(request.path),
         purpose=usage.purpose,
