@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-import weakref
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 from . import consent as consents
@@ -32,6 +32,12 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Clock = Callable[[], datetime]
 
+_URL_CHARACTERS = "%/?:@!$&'()*+,;=[]|^{}`~-._"
+_LONGEST_TARGET = 4_000
+"""So that the form that holds it stays below `endpoints.forms.MAX_FORM` even where each character takes three."""
+_HANDSHAKES = frozenset({"websocket.accept", "websocket.http.response.start"})
+_UNGATED = frozenset({"http.response.push", "http.response.zerocopysend"})
+"""ASGI extensions by which an app would send what the gate cannot read. Without them it takes the ordinary way."""
 _CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-range", b"range")
 
 
@@ -53,8 +59,11 @@ class CookieGate:
         templates: a folder whose templates replace ours file by file.
         clock: tells the time; timezone-aware.
 
+    The store is flushed when the app shuts down. One that was given open stays its owner's to close; one that was
+    opened here is closed with the program.
+
     Raises:
-        PolicyError: the policy is wrong; every reason is listed.
+        PolicyError: the policy or an argument is wrong; every reason is listed.
         StoreError: the store cannot be opened.
     """
 
@@ -70,19 +79,17 @@ class CookieGate:
         clock: Clock = utc_now,
     ) -> None:
         loaded = policy if isinstance(policy, Policy) else load_policy(policy)
-        self.policy = replace(loaded, gate=replace(loaded.gate, mode=mode)) if mode else loaded
+        self.policy = replace(loaded, gate=replace(loaded.gate, mode=_checked_mode(mode))) if mode else loaded
         self.store = store if isinstance(store, Store) else open_store(str(store), clock=clock)
         self.notices = Notices()
         self._app = app
-        self._clock = clock
-        self._keys = _checked_keys(secret_keys) if secret_keys is not None else self.store.keys()
+        self.clock = clock
+        self.keys = _checked_keys(secret_keys) if secret_keys is not None else self.store.keys()
         self._assets = Assets(self.policy, templates=templates)
         self._resources = Resources(self.policy)
         self._wall = Wall(self.policy)
-        self._pages = VisitorPages(self.policy, self.store, self._assets, self._wall, self._keys)
+        self._pages = VisitorPages(self.policy, self.store, self._assets, self._wall, self.keys)
         self._prefix = self.policy.gate.prefix
-        # A server that speaks no lifespan protocol still drains what is queued when the process ends.
-        weakref.finalize(self, self.store.close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
@@ -91,7 +98,7 @@ class CookieGate:
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         else:
-            await self._app(scope, receive, self._closing(send) if scope["type"] == "lifespan" else send)
+            await self._app(scope, receive, self._flushing(send) if scope["type"] == "lifespan" else send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor = self._visitor(scope)
@@ -101,45 +108,49 @@ class CookieGate:
         started = time.perf_counter()
         inner, denied = self._inner_scope(scope, visitor)
         gate = ResponseGate(self._page(scope, visitor, denied))
+        seen = scope["method"] == "GET" and visitor.signals.document and not visitor.signals.prefetch
 
         async def gated_send(message: Message) -> None:
             for out in gate.feed(message):
                 await send(out)
+                if seen and gate.is_page and out["type"] == "http.response.body" and not out.get("more_body", False):
+                    # Here and not after the app: what it does in the background is no part of the page.
+                    self._record(scope, inner, visitor, gate.status, time.perf_counter() - started)
 
         await self._app(inner, receive, gated_send)
-        if gate.is_page and visitor.signals.document and not visitor.signals.prefetch and scope["method"] == "GET":
-            self._record(inner, visitor, gate.status, time.perf_counter() - started)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor = self._visitor(scope)
         inner, _ = self._inner_scope(scope, visitor)
 
         async def gated_send(message: Message) -> None:
-            if message["type"] == "websocket.accept" and message.get("headers") and not self._observing:
+            if message["type"] in _HANDSHAKES and message.get("headers") and not self._observing:
                 message = {**message, "headers": self._without_denied(message["headers"], visitor)}
             await send(message)
 
         await self._app(inner, receive, gated_send)
 
-    def _closing(self, send: Send) -> Send:
-        """Drains the store once the app has shut down, before the server is told."""
+    def _flushing(self, send: Send) -> Send:
+        """Writes what is queued once the app has shut down, before the server is told.
 
-        async def closing_send(message: Message) -> None:
+        The store stays open: an app may start again in the same process, as those of test suites do.
+        """
+
+        async def flushing_send(message: Message) -> None:
             if message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
-                await asyncio.to_thread(self.store.close)
+                await asyncio.to_thread(self.store.flush)
             await send(message)
 
-        return closing_send
+        return flushing_send
 
     # -- the request ------------------------------------------------------------------------------------------------
 
     def _visitor(self, scope: Scope) -> Visitor:
         """Who asks, as far as the gate may know: signals, stored choice, and the verdict that follows."""
         raw = scope["headers"]
-        now = self._clock()
+        now = self.clock()
         secure = scope.get("scheme") in {"https", "wss"}
-        peer = (scope.get("client") or ("",))[0]
-        said = signals.read(raw, self.policy, locales=self._assets.locales, secure=secure, peer=peer)
+        said = signals.read(raw, self.policy, locales=self._assets.locales, secure=secure, peer=_peer(scope))
         choice = self._consent(raw, said, now)
         verdict = decide(self.policy, said, choice, now)
         return Visitor(signals=said, consent=choice, verdict=verdict, host=_host(scope), now=now)
@@ -147,7 +158,7 @@ class CookieGate:
     def _consent(self, raw: headers.RawHeaders, said: Signals, now: datetime) -> Consent | None:
         """The newest valid choice among the consent cookies sent; a bad one is simply none."""
         name = consents.cookie_name(secure=said.secure)
-        found = (consents.read(value, self._keys, now) for value in headers.cookie_values(raw, name))
+        found = (consents.read(value, self.keys, now) for value in headers.cookie_values(raw, name))
         return max(filter(None, found), key=lambda choice: choice.decided_at, default=None)
 
     def _inner_scope(self, scope: Scope, visitor: Visitor) -> tuple[Scope, tuple[str, ...]]:
@@ -159,7 +170,12 @@ class CookieGate:
             if _wants_page(raw):
                 # The app's validators and ranges are those of the ungated page.
                 raw = headers.without(raw, *_CONDITIONAL)
-        return {**scope, "headers": raw, "cookiegate": visitor.verdict}, denied
+        inner = {**scope, "headers": raw, "cookiegate": visitor.verdict}
+        if "extensions" in inner:
+            inner["extensions"] = {
+                name: value for name, value in (inner["extensions"] or {}).items() if name not in _UNGATED
+            }
+        return inner, denied
 
     def _page(self, scope: Scope, visitor: Visitor, denied: tuple[str, ...]) -> Page:
         path = _target(scope)
@@ -186,9 +202,9 @@ class CookieGate:
     def _without_denied(self, raw: headers.RawHeaders, visitor: Visitor) -> headers.HeaderList:
         return filter_set_cookies(raw, self.policy, visitor.verdict, now=visitor.now, note=self.notices)
 
-    def _record(self, scope: Scope, visitor: Visitor, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, inner: Scope, visitor: Visitor, status: int, seconds: float) -> None:
         """Put down the page view in the fields that may be kept, and as a number."""
-        request = self._facts(scope, visitor, status, seconds)
+        request = self._facts(scope, inner, visitor, status, seconds)
         usage = record.minimise(self.policy, visitor.signals, visitor.verdict, request, self.store.salts(visitor.now))
         if usage is not None:
             self.store.put_usage(usage)
@@ -196,30 +212,19 @@ class CookieGate:
         if counted is not None:
             self.store.put_count(counted)
 
-    def _facts(self, scope: Scope, visitor: Visitor, status: int, seconds: float) -> record.Request:
+    def _facts(self, scope: Scope, inner: Scope, visitor: Visitor, status: int, seconds: float) -> record.Request:
         raw = scope["headers"]
         return record.Request(
             at=visitor.now,
             host=visitor.host,
             path=scope["path"],
-            client=self._client(scope),
+            client=record.client_address(raw, peer=_peer(scope), proxies=self.policy.site.trusted_proxies),
             user_agent=(headers.get(raw, b"user-agent") or b"").decode("latin-1"),
             referrer=(headers.get(raw, b"referer") or b"").decode("latin-1"),
             status=status,
             duration_ms=int(seconds * 1000),
-            template=_template(scope),
+            template=_template(scope, inner),
         )
-
-    def _client(self, scope: Scope) -> str:
-        """The visitor's address: the peer's, or what a trusted proxy says it is."""
-        peer: str = (scope.get("client") or ("",))[0]
-        trusted = self.policy.site.trusted_proxies
-        if peer in trusted:
-            for address in reversed(headers.list_members(scope["headers"], b"x-forwarded-for")):
-                peer = address.decode("latin-1")
-                if peer not in trusted:
-                    break
-        return peer
 
     def _is_ours(self, path: str) -> bool:
         return path == self._prefix or path.startswith(self._prefix + "/")
@@ -229,26 +234,36 @@ class CookieGate:
         return self.policy.gate.mode == "observe"
 
 
-def _template(scope: Scope) -> str:
-    """The matched route's template, so that a counter does not hold what stands in the path's parameters."""
-    route = scope.get("route")
-    path = getattr(route, "path_format", None) or getattr(route, "path", None)
-    if isinstance(path, str):
-        return str(scope.get("root_path", "")) + path
-    parts = scope["path"].split("/")
-    names = {str(value): name for name, value in (scope.get("path_params") or {}).items()}
-    templated = "/".join(f"{{{names[part]}}}" if part in names else part for part in parts)
-    return record.scrub_path(templated)
+def _peer(scope: Scope) -> str:
+    """The address of the connected peer, or "" where there is none, as on a Unix socket."""
+    return str((scope.get("client") or ("",))[0])
+
+
+def _template(scope: Scope, inner: Scope) -> str:
+    """The template of the route the app matched, so that a counter does not hold what fills its parameters."""
+    values = {str(value): f"{{{name}}}" for name, value in (inner.get("path_params") or {}).items()}
+    route = inner.get("route") if inner.get("route") is not scope.get("route") else None
+    own = getattr(route, "path_format", None) or getattr(route, "path", None)
+    if isinstance(own, str):
+        # Below a mount the route knows only its part of the path; the route of a mounted app is the mount itself.
+        for template in (_filled(inner.get("root_path", ""), values) + own, own):
+            if _filled(scope["path"], values).startswith(template.partition("{")[0]):
+                return record.scrub_path(template)
+    return record.scrub_path(_filled(scope["path"], values))
+
+
+def _filled(path: str, values: Mapping[str, str]) -> str:
+    """The path with every segment that is a parameter's value replaced by the parameter's name."""
+    return "/".join(values.get(part, part) if part else part for part in path.split("/"))
 
 
 def _host(scope: Scope) -> str:
-    """The host the visitor asked for, lower-case, without port."""
+    """The host the visitor asked for, lower-case, without port; ``invalid`` (RFC 6761 6.4) for what is none."""
     value = (headers.get(scope["headers"], b"host") or b"").decode("latin-1").lower()
-    if not value and scope.get("server"):
-        value = str(scope["server"][0])
-    if value.startswith("["):
-        return value.partition("]")[0].strip("[")
-    return value.partition(":")[0].rstrip(".") or "localhost"
+    if not value:
+        return str((scope.get("server") or ("",))[0]).lower() or "localhost"
+    name = value[1:].partition("]")[0] if value.startswith("[") else value.partition(":")[0].rstrip(".")
+    return name if re.fullmatch(r"[0-9a-z._-]{1,253}|[0-9a-f:.]{2,45}", name) else "invalid"
 
 
 def _authority(scope: Scope, host: str) -> str:
@@ -261,24 +276,39 @@ def _authority(scope: Scope, host: str) -> str:
 
 
 def _target(scope: Scope) -> str:
-    """Path and query as they were sent: the bytes that name this page."""
+    """Path and query that name this page, such that they lead back to it and never elsewhere.
+
+    They are the bytes that were sent, but for those that no URL holds or that a browser would read otherwise.
+    """
     raw_path = scope.get("raw_path")
     path = raw_path.decode("latin-1").partition("?")[0] if raw_path else quote(scope["path"])
     query = scope.get("query_string", b"").decode("latin-1")
-    return f"{path}?{query}" if query else path
+    path, query = (quote(part, safe=_URL_CHARACTERS, encoding="latin-1") for part in (path, query))
+    if not path.startswith("/") or len(path) > _LONGEST_TARGET:
+        return "/"
+    if path.startswith("//"):
+        path = f"/.{path}"  # alone, the first segment would be read as a host (WHATWG URL 4.2)
+    return f"{path}?{query}" if query and len(path) + len(query) < _LONGEST_TARGET else path
 
 
 def _wants_page(raw: headers.RawHeaders) -> bool:
     """Whether the answer may be shown as a page, so that it must come whole."""
     dest = headers.get(raw, b"sec-fetch-dest")
     if dest is not None:
-        return dest in {b"document", b"iframe", b"frame", b"embed", b"object", b"empty"}
+        return dest in {b"document", b"iframe", b"frame", b"embed", b"object"}
     return b"text/html" in (headers.get(raw, b"accept") or b"text/html")
 
 
 def _checked_keys(keys: Sequence[str | bytes]) -> tuple[bytes, ...]:
-    encoded = tuple(key.encode() if isinstance(key, str) else key for key in keys)
+    given = [keys] if isinstance(keys, str | bytes) else keys
+    encoded = tuple(key.encode() if isinstance(key, str) else bytes(key) for key in given)
     if not encoded or any(len(key) < 16 for key in encoded):
         problem = "give at least one key of 16 bytes or more, made by a random generator"
         raise PolicyError((Problem("CookieGate(secret_keys=…)", "", problem),))
     return encoded
+
+
+def _checked_mode(mode: Mode) -> Mode:
+    if mode not in get_args(Mode):
+        raise PolicyError((Problem("CookieGate(mode=…)", "", f'{mode!r} is no mode: write "enforce" or "observe"'),))
+    return mode

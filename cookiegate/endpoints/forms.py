@@ -44,11 +44,19 @@ def check_same_origin(raw: headers.RawHeaders, host: str) -> None:
         allowed = site in {b"same-origin", b"none"}
     else:
         origin = headers.get(raw, b"origin")
-        allowed = origin is None or urlsplit(origin.decode("latin-1")).netloc.lower() == host.lower()
+        allowed = origin is None or _authority(origin.decode("latin-1")) == host.lower()
     if not allowed:
         raise FormError(
             403, "This choice was sent from another site, so it was not counted. Choose on this site's own page."
         )
+
+
+def _authority(origin: str) -> str | None:
+    """Host and port of a serialized origin (RFC 6454 6.1); None for ``null`` and for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 async def read_choice(raw: headers.RawHeaders, receive: Receive, policy: Policy) -> ChoiceForm:

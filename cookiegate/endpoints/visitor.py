@@ -6,10 +6,10 @@ import json
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from .. import consent as consents
 from .. import headers
@@ -17,7 +17,7 @@ from ..assets import CACHE_CONTROL, Assets
 from ..consent import Consent
 from ..errors import FormError, StoreError
 from ..gate import Wall, expire_cookies
-from ..lawful import Verdict, decide
+from ..lawful import UNANSWERED, Verdict, decide, is_expired
 from ..policy import Policy
 from ..record import ConsentRecord, scrub_path
 from ..signals import Signals
@@ -62,11 +62,14 @@ class Answer:
     body: bytes
     headers: headers.HeaderList
 
-    async def send(self, send: Send) -> None:
-        """Send it."""
-        raw = [*self.headers, (b"content-length", b"%d" % len(self.body))]
+    async def send(self, send: Send, *, method: str) -> None:
+        """Send it; without its body where that was not asked for."""
+        raw = list(self.headers)
+        if self.status != 304:  # it has no body, and the length would be that of the page's (RFC 9110 8.6)
+            raw.append((b"content-length", b"%d" % len(self.body)))
+        body = b"" if method == "HEAD" else self.body
         await send({"type": "http.response.start", "status": self.status, "headers": raw})
-        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class VisitorPages:
@@ -85,9 +88,7 @@ class VisitorPages:
             answer = await self._answer(scope, receive, visitor)
         except FormError as error:
             answer = self._message(visitor, error.status, str(error))
-        if scope["method"] == "HEAD":
-            answer = Answer(answer.status, b"", answer.headers)
-        await answer.send(send)
+        await answer.send(send, method=scope["method"])
 
     def withheld(self, why: str, visitor: Visitor) -> bytes:
         """The page shown in place of one that cannot be judged."""
@@ -129,14 +130,15 @@ class VisitorPages:
         file = self._assets.file(name)
         if file is None:
             return self._message(visitor, 404, "There is no such file here.")
-        etag = file.etag.encode()
+        etag = b"W/" + file.etag.encode()  # weak: the same for the plain file and the compressed one
         raw: headers.HeaderList = [
             (b"cache-control", CACHE_CONTROL.encode()),
             (b"etag", etag),
             (b"x-content-type-options", b"nosniff"),
             (b"vary", b"Accept-Encoding"),
         ]
-        if headers.get(scope["headers"], b"if-none-match") == etag:
+        known = headers.list_members(scope["headers"], b"if-none-match")
+        if file.etag.encode() in {tag.removeprefix(b"w/") for tag in known}:
             return Answer(304, b"", raw)
         raw.append((b"content-type", file.content_type.encode()))
         if b"gzip" in headers.quality_list(headers.get(scope["headers"], b"accept-encoding") or b""):
@@ -153,32 +155,48 @@ class VisitorPages:
         form = await read_choice(raw, receive, self._policy)
         scripted = b"application/json" in (headers.get(raw, b"accept") or b"")
         consent = self._consent(form, visitor)
-        after = decide(self._policy, visitor.signals, consent, visitor.now)
-        cookies = [*self._consent_cookie(consent, visitor), *self._expired(raw, form, after, visitor)]
         try:
             await self._store.put_consent(self._record(form, consent, visitor, "script" if scripted else "form"))
         except StoreError as error:
-            return self._not_kept(error, visitor, after, cookies)
+            return self._not_kept(error, raw, form, consent, visitor)
+        after, cookies = self._taking_effect(raw, form, consent, visitor)
         if scripted:
             return self._scripted(visitor.verdict, after, cookies)
         return Answer(303, b"", [(b"location", self._location(form).encode()), *_PAGE_HEADERS, *cookies])
 
+    def _taking_effect(
+        self, raw: headers.RawHeaders, form: ChoiceForm, consent: Consent, visitor: Visitor
+    ) -> tuple[Verdict, headers.HeaderList]:
+        """What follows from a choice, and the cookies that say so."""
+        after = decide(self._policy, visitor.signals, consent, visitor.now)
+        return after, [*self._consent_cookie(consent, visitor), *self._expired(raw, form, after, visitor)]
+
     def _consent(self, form: ChoiceForm, visitor: Visitor) -> Consent:
-        """The choice as it now stands. ``allow`` adds to what was allowed; every other answers all questions."""
-        granted = {
-            "accept": frozenset(purpose.id for purpose in self._policy.choosable),
-            "reject": frozenset[str](),
-            "save": form.purposes,
-            "allow": form.purposes | visitor.verdict.allowed,
-        }[form.method]
-        scopes = self._policy.scopes
+        """The choice as it now stands, under the visitor's id while the choice before it holds, else a fresh one."""
+        before = None if is_expired(self._policy, visitor.consent, visitor.now) else visitor.consent
         return Consent(
-            id=visitor.consent.id if visitor.consent is not None else consents.new_id(),
+            id=before.id if before is not None else consents.new_id(),
             decided_at=visitor.now.replace(microsecond=0),
-            choices={scopes[purpose]: purpose in granted for purpose in scopes},
+            choices=self._answers(form, visitor.verdict),
             gpc=visitor.signals.gpc,
             dnt=visitor.signals.dnt,
         )
+
+    def _answers(self, form: ChoiceForm, before: Verdict) -> dict[int, bool]:
+        """Scope to answer. ``allow`` answers for the purposes it names and leaves the rest as it stands, unanswered
+        included; every other answers all questions.
+
+        What a signal denies stands as refused: the new choice is made with the signal on, and must not lift it.
+        """
+        scopes = self._policy.scopes
+        if form.method != "allow":
+            granted = {"accept": frozenset(scopes), "reject": frozenset[str](), "save": form.purposes}[form.method]
+            return {scope: purpose in granted for purpose, scope in scopes.items()}
+        return {
+            scope: purpose in form.purposes or before.allows(purpose)
+            for purpose, scope in scopes.items()
+            if purpose in form.purposes or before.reason(purpose) not in UNANSWERED
+        }
 
     def _record(self, form: ChoiceForm, consent: Consent, visitor: Visitor, source: str) -> ConsentRecord:
         policy, scopes = self._policy, self._policy.scopes
@@ -189,12 +207,12 @@ class VisitorPages:
             valid_until=policy.consent.lifetime.after(consent.decided_at),
             method=form.method,
             source=source,
-            choices={purpose: consent.choices[scope] for purpose, scope in scopes.items()},
+            choices={purpose: consent.choices[scope] for purpose, scope in scopes.items() if scope in consent.choices},
             policy_version=policy.site.policy_version,
             banner_hash=self._assets.layer(visitor.signals.locale).text_hash,
             locale=visitor.signals.locale,
             host=visitor.host,
-            path=scrub_path(form.return_to),
+            path=scrub_path(unquote(form.return_to.partition("?")[0])),
             gpc=visitor.signals.gpc,
             dnt=visitor.signals.dnt,
             country=visitor.signals.country,
@@ -231,14 +249,20 @@ class VisitorPages:
         }
         return _json(answer, *cookies)
 
-    def _not_kept(self, error: StoreError, visitor: Visitor, after: Verdict, cookies: headers.HeaderList) -> Answer:
-        """The evidence could not be kept. A refusal holds all the same; a consent does not."""
+    def _not_kept(
+        self, error: StoreError, raw: headers.RawHeaders, form: ChoiceForm, consent: Consent, visitor: Visitor
+    ) -> Answer:
+        """The evidence could not be kept. What was refused is refused all the same; what was granted anew is not."""
         _LOG.error("a choice could not be kept: %s", error)
-        only_less = after.allowed <= visitor.verdict.allowed
+        before = {scope for purpose, scope in self._policy.scopes.items() if visitor.verdict.allows(purpose)}
+        held = {scope: granted for scope, granted in consent.choices.items() if not granted or scope in before}
+        cookies: headers.HeaderList = []
+        if not all(held.values()):
+            since = visitor.consent.decided_at if visitor.consent and any(held.values()) else consent.decided_at
+            _, cookies = self._taking_effect(raw, form, replace(consent, choices=held, decided_at=since), visitor)
         text = "Your choice could not be saved, so nothing further was allowed. Please try again in a moment."
         answer = self._message(visitor, 503, text)
-        kept = cookies if only_less else []
-        return Answer(503, answer.body, [*answer.headers, (b"retry-after", b"30"), *kept])
+        return Answer(503, answer.body, [*answer.headers, (b"retry-after", b"30"), *cookies])
 
     def _location(self, form: ChoiceForm) -> str:
         """Where to go on: the page the visitor came from, the centre with a word that it was saved."""
