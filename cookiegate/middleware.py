@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -32,6 +33,7 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Clock = Callable[[], datetime]
 
+_LOG = logging.getLogger("cookiegate")
 _URL_CHARACTERS = "%/?:@!$&'()*+,;=[]|^{}`~-._"
 _LONGEST_TARGET = 4_000
 """So that the form that holds it stays below `endpoints.forms.MAX_FORM` even where each character takes three."""
@@ -59,8 +61,8 @@ class CookieGate:
         templates: a folder whose templates replace ours file by file.
         clock: tells the time; timezone-aware.
 
-    The store is flushed when the app shuts down. One that was given open stays its owner's to close; one that was
-    opened here is closed with the program.
+    When the app shuts down, a store that was opened here is closed, and opened again should the app start again in
+    the same process, as those of test suites do. One that was given open is written out and stays its owner's.
 
     Raises:
         PolicyError: the policy or an argument is wrong; every reason is listed.
@@ -80,6 +82,8 @@ class CookieGate:
     ) -> None:
         loaded = policy if isinstance(policy, Policy) else load_policy(policy)
         self.policy = replace(loaded, gate=replace(loaded.gate, mode=_checked_mode(mode))) if mode else loaded
+        self._closed = False
+        self._place = None if isinstance(store, Store) else str(store)
         self.store = store if isinstance(store, Store) else open_store(str(store), clock=clock)
         self.notices = Notices()
         self._app = app
@@ -88,7 +92,7 @@ class CookieGate:
         self._assets = Assets(self.policy, templates=templates)
         self._resources = Resources(self.policy)
         self._wall = Wall(self.policy)
-        self._pages = VisitorPages(self.policy, self.store, self._assets, self._wall, self.keys)
+        self._pages = self._visitor_pages()
         self._prefix = self.policy.gate.prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,8 +101,10 @@ class CookieGate:
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
         else:
-            await self._app(scope, receive, self._flushing(send) if scope["type"] == "lifespan" else send)
+            await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor = self._visitor(scope)
@@ -130,18 +136,52 @@ class CookieGate:
 
         await self._app(inner, receive, gated_send)
 
-    def _flushing(self, send: Send) -> Send:
-        """Writes what is queued once the app has shut down, before the server is told.
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Has all that is queued written once the app has shut down, before the server is told.
 
-        The store stays open: an app may start again in the same process, as those of test suites do.
+        An app that does not know the protocol, as Django's, is spoken for: only this way the gate learns of the end.
         """
+        await self._reopen()
+        heard: list[str] = []
+        said: list[str] = []
 
-        async def flushing_send(message: Message) -> None:
+        async def noting_receive() -> Message:
+            message = await receive()
+            heard.append(message["type"])
+            return message
+
+        async def writing_send(message: Message) -> None:
+            said.append(message["type"])
             if message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
-                await asyncio.to_thread(self.store.flush)
+                await self._settle()
             await send(message)
 
-        return flushing_send
+        try:
+            await self._app(scope, noting_receive, writing_send)
+        except Exception as error:
+            if said:
+                raise
+            _LOG.info("the app speaks no lifespan protocol (%s)", error)
+        if not said:
+            if not heard:
+                await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await writing_send({"type": "lifespan.shutdown.complete"})
+
+    async def _settle(self) -> None:
+        """Write out what is queued. The store is closed if it was opened here."""
+        self._closed = self._place is not None
+        await asyncio.to_thread(self.store.close if self._closed else self.store.flush)
+
+    async def _reopen(self) -> None:
+        """Open the store again that was closed when the app shut down before."""
+        if self._closed and self._place is not None:
+            self.store = await asyncio.to_thread(open_store, self._place, clock=self.clock)
+            self._pages, self._closed = self._visitor_pages(), False
+
+    def _visitor_pages(self) -> VisitorPages:
+        return VisitorPages(self.policy, self.store, self._assets, self._wall, self.keys)
 
     # -- the request ------------------------------------------------------------------------------------------------
 
