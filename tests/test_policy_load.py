@@ -249,6 +249,7 @@ MISTAKES = [
     ("services = [{id = 'youtube', purpose = 'marketting'}]" + MINIMAL, "services[0].purpose", '"marketing"?'),
     (SITE % 'profile = "eu-defaults"', "site.profile", 'did you mean "eu-default"?'),
     (MINIMAL + '[gate]\nmode = "block"', "gate.mode", "known are: enforce, observe"),
+    (MINIMAL + '[gate]\nwall_mode = "off"', "gate.wall_mode", "known are: enforce, report"),
     # purposes
     (
         MINIMAL + '[[purpose]]\nid = "x"',

@@ -171,7 +171,12 @@ def summarise(policy: Policy) -> dict[str, Any]:
         "storage": [_storage(rule) for rule in policy.storage],
         "usage": {"purpose": policy.usage.purpose, "retention": policy.usage.retention.text} if policy.usage else None,
         "consent": {"lifetime": policy.consent.lifetime.text, "retention": policy.consent.retention.text},
-        "gate": {"mode": policy.gate.mode, "wall": policy.gate.wall, "prefix": policy.gate.prefix},
+        "gate": {
+            "mode": policy.gate.mode,
+            "wall": policy.gate.wall,
+            "wall_mode": policy.gate.wall_mode,
+            "prefix": policy.gate.prefix,
+        },
     }
 
 
@@ -250,6 +255,7 @@ def _rule_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     yield (f"usage: recorded for {usage['purpose']}, kept {usage['retention']}" if usage else "usage: not recorded")
     yield f"choices: hold {consent['lifetime']}, evidence kept {consent['retention']} after that"
     effect = "undeclared and refused content is withheld" if gate["mode"] == "enforce" else "reports, blocks NOTHING"
-    yield f"gate: {gate['mode']} ({effect}), wall {gate['wall']}, pages under {gate['prefix']}"
+    wall = f"{gate['wall']}{' (reports only)' if gate['wall_mode'] == 'report' else ''}"
+    yield f"gate: {gate['mode']} ({effect}), wall {wall}, pages under {gate['prefix']}"
     yield f"region profile: {summary['profile']}"
     yield f"known as necessary besides: {summary['framework_cookies']} session and CSRF cookies of frameworks"

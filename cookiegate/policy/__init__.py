@@ -18,6 +18,7 @@ from .model import (
     StorageRule,
     Usage,
     Wall,
+    WallMode,
 )
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "StorageRule",
     "Usage",
     "Wall",
+    "WallMode",
     "load_catalogue",
     "load_policy",
     "necessary_cookies",

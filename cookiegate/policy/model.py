@@ -18,6 +18,7 @@ import isodate
 
 Mode = Literal["enforce", "observe"]
 Wall = Literal["verdict", "declared", "off"]
+WallMode = Literal["enforce", "report"]
 StoredKind = Literal["session", "persistent"]
 StorageArea = Literal["local", "session"]
 
@@ -186,6 +187,7 @@ class GateRules:
 
     mode: Mode = "enforce"
     wall: Wall = "verdict"
+    wall_mode: WallMode = "enforce"
     prefix: str = "/_privacy"
     first_party: tuple[str, ...] = ()
 

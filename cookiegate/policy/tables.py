@@ -187,6 +187,7 @@ CONSENT: Table = {
 GATE: Table = {
     "mode": Key(one_of("enforce", "observe"), default=GateRules().mode),
     "wall": Key(one_of("verdict", "declared", "off"), default=GateRules().wall),
+    "wall_mode": Key(one_of("enforce", "report"), default=GateRules().wall_mode),
     "prefix": Key(PATH_PREFIX, default=GateRules().prefix),
     "first_party": Key(list_of(HOST, "hosts"), default=()),
 }
