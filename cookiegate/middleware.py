@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
 
+import ada_url
+
 from . import consent as consents
 from . import headers, record, signals
 from .assets import Assets
@@ -166,7 +168,8 @@ class CookieGate:
             if not heard:
                 await receive()
             await send({"type": "lifespan.startup.complete"})
-            await receive()
+            if "lifespan.shutdown" not in heard:
+                await receive()
             await writing_send({"type": "lifespan.shutdown.complete"})
 
     async def _settle(self) -> None:
@@ -309,10 +312,10 @@ def _host(scope: Scope) -> str:
 def _authority(scope: Scope, host: str) -> str:
     """Host and port for the page's URL, falling back to the bare host where the header is no authority."""
     value = (headers.get(scope["headers"], b"host") or b"").decode("latin-1")
-    allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:[]"
-    if value and all(character in allowed for character in value):
-        return value
-    return quote(host) or "localhost"
+    for authority in (value, f"[{host}]" if ":" in host else host):
+        if re.fullmatch(r"[0-9A-Za-z._~:\[\]-]+", authority) and ada_url.check_url(f"https://{authority}/"):
+            return authority
+    return "invalid"
 
 
 def _target(scope: Scope) -> str:

@@ -232,7 +232,10 @@ async def speak(app: App, scope: dict[str, Any], *received: Message) -> Spoken:
     waiting = list(received) or [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Message:
-        return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+        if not waiting:
+            await asyncio.sleep(30)  # the visitor waits for the answer
+            return {"type": "http.disconnect"}
+        return waiting.pop(0)
 
     async def send(message: Message) -> None:
         spoken.messages.append(message)
