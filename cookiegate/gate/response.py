@@ -176,8 +176,7 @@ class ResponseGate:
         return withheld is not None
 
     def _walled(self, raw: headers.HeaderList) -> headers.HeaderList:
-        value = self._page.wall.header(self._page.verdict, self._page.host)
-        return raw if value is None else [*raw, (b"content-security-policy", value)]
+        return [*raw, *self._page.wall.headers(self._page.verdict, self._page.host)]
 
     # -- pages ------------------------------------------------------------------------------------------------------
 

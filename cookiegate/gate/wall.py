@@ -1,7 +1,8 @@
 """The second wall: a Content-Security-Policy derived from the verdict (CSP Level 3).
 
 Only the browser can stop what a permitted script inserts later. The policy is sent as a header of its own: several
-policies intersect, so it never weakens one the site has, and it forbids nothing but third parties.
+policies intersect, so it never weakens one the site has, and it forbids nothing but third parties. Browsers report
+what it kept out to `REPORTS` below the prefix, where the policy is only watching as well.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from ..cookies import registrable_domain
+from ..headers import HeaderList
 from ..lawful import Verdict
 from ..policy import HostPattern, Policy
+
+REPORTS = "reports"
+"""The name, below the gate's prefix, to which browsers report."""
 
 _OWN = ("'self'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:", "mediastream:", "filesystem:")
 
@@ -21,21 +26,35 @@ class Wall:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self._reports = f"{policy.gate.prefix}/{REPORTS}"
         self._value = lru_cache(maxsize=512)(self._build)
 
-    def header(self, verdict: Verdict, host: str) -> bytes | None:
-        """The header's value for a page of ``host``, or None where the wall is off."""
+    @property
+    def enforced(self) -> bool:
+        """Whether browsers obey the wall, and not just report what it would keep out."""
         rules = self._policy.gate
-        if rules.wall == "off" or rules.mode == "observe":
+        return rules.wall != "off" and rules.wall_mode == "enforce" and rules.mode == "enforce"
+
+    def header(self, verdict: Verdict, host: str) -> bytes | None:
+        """The policy for a page of ``host``, or None where the wall is off."""
+        if self._policy.gate.wall == "off":
             return None
         return self._value(self._open(verdict), host)
+
+    def headers(self, verdict: Verdict, host: str) -> HeaderList:
+        """What a page of ``host`` is sent with: the policy, and where to report; nothing where the wall is off."""
+        value = self.header(verdict, host)
+        if value is None:
+            return []
+        name = b"content-security-policy" if self.enforced else b"content-security-policy-report-only"
+        return [(name, value), (b"reporting-endpoints", f'cg="{self._reports}"'.encode("ascii"))]
 
     def reload_needed(self, before: frozenset[str], after: frozenset[str]) -> bool:
         """Whether a page sent under ``before`` must be fetched again to show what ``after`` allows.
 
         A page keeps the Content-Security-Policy it came with, so what the wall kept out cannot come in later.
         """
-        if self._policy.gate.wall != "verdict" or self._policy.gate.mode == "observe":
+        if self._policy.gate.wall != "verdict" or not self.enforced:
             return bool(before - after)
         return bool(before - after) or any(self._third_party(purpose) for purpose in after - before)
 
@@ -54,7 +73,8 @@ class Wall:
         for service in self._policy.services:
             if service.purpose in purposes:
                 sources += (source for pattern in service.hosts for source in _sources(pattern))
-        return "default-src {}".format(" ".join(dict.fromkeys(sources))).encode("ascii")
+        allowed = " ".join(dict.fromkeys(sources))
+        return f"default-src {allowed}; report-uri {self._reports}; report-to cg".encode("ascii")
 
 
 def _own_hosts(policy: Policy, host: str) -> Iterator[str]:
