@@ -39,6 +39,7 @@ _NO_RESOURCE = re.compile(r"(?:=\s*|@namespace\s+(?:[\w-]+\s+)?)\Z", re.IGNORECA
 _NAME_BEFORE = re.compile(r"(?:[\w\\@#+?-]|[^\x00-\x7f]|\\[0-9a-f]{1,6}[ \t\n])\Z", re.IGNORECASE)
 """What may make ``url`` the end of some longer name, depending on the edition of the grammar."""
 _ODD_IN_URL = re.compile(r"[\"'(\\]|/\*")
+_IMPORT = re.compile(r"@import\s*(?:url\(\s*)?[\"']?([^\"')\s;]+)", re.IGNORECASE)
 _LOOK_BACK = 60
 
 _NEWLINE = re.compile(r"\r\n?|\f")
@@ -84,6 +85,8 @@ def _replace(text: str, judge: Judge) -> tuple[str, tuple[Withheld, ...]]:
         if group is None or not match[group]:
             return match.group()
         before = text[max(0, match.start() - _LOOK_BACK) : match.start()]
+        if _preloads(match[group], judge):
+            withheld.append(AMBIGUOUS)
         if group == "url" and _NAME_BEFORE.search(before) and _ODD_IN_URL.search(match["url"]):
             withheld.append(AMBIGUOUS)
         found = None if _NO_RESOURCE.search(before) else judge(unescape(match[group]))
@@ -94,6 +97,11 @@ def _replace(text: str, judge: Judge) -> tuple[str, tuple[Withheld, ...]]:
         return match.group()[:start] + EMPTY + match.group()[end:]
 
     return _TOKEN.sub(replace, text), tuple(withheld)
+
+
+def _preloads(text: str, judge: Judge) -> bool:
+    """Whether a preload scanner, for which a rule ends at any ``;``, would find an import inside a string or URL."""
+    return any(judge(unescape(match[1])) for match in _IMPORT.finditer(text))
 
 
 def unescape(text: str) -> str:

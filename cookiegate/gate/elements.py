@@ -103,13 +103,14 @@ class Elements:
         self._note = note
         self._depth = depth
 
-    def start(self, tag: Tag, *, html: bool, foreign: bool) -> bytes:
+    def start(self, tag: Tag, *, foreign: bool) -> bytes:
         """The tag as the visitor may have it, preceded by a placeholder where an embed was withheld.
 
         Args:
-            html, foreign: by which rules the tag may be read; both where that is in doubt.
+            foreign: it stands, or may stand, in SVG or MathML. The rules for HTML hold there too: the preload scanners
+                of browsers know no namespaces.
         """
-        withheld = self._element(tag) if html else None
+        withheld = self._element(tag)
         if foreign:
             withheld = self._foreign_element(tag) or withheld
         own_attributes = self._attributes(tag)
@@ -383,9 +384,9 @@ class Observer:
     def __init__(self, elements: Elements) -> None:
         self._elements = elements
 
-    def start(self, tag: Tag, *, html: bool, foreign: bool) -> bytes:
+    def start(self, tag: Tag, *, foreign: bool) -> bytes:
         """The tag as it came."""
-        self._elements.start(tag, html=html, foreign=foreign)
+        self._elements.start(tag, foreign=foreign)
         return tag.raw
 
     def script(self, tag: Tag, text: bytes) -> bytes:

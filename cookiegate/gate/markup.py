@@ -123,11 +123,13 @@ class Attribute:
 class Tag:
     """A start tag, read lazily and edited in place: bytes that no edit names stay as they are."""
 
-    __slots__ = ("_edits", "attributes", "name", "raw", "self_closing")
+    __slots__ = ("_edits", "_name_end", "attributes", "name", "raw", "self_closing")
 
-    def __init__(self, raw: bytes, name: bytes) -> None:
+    def __init__(self, raw: bytes, name: bytes, *, local: bool = False) -> None:
+        """``local`` takes a namespace prefix off the name, which only XML has."""
         self.raw = raw
-        self.name = name.lower().decode("latin-1")
+        self._name_end = 1 + len(name)
+        self.name = (name.rpartition(b":")[2] if local else name).lower().decode("latin-1")
         self.attributes = tuple(_attributes(raw, 1 + len(name)))
         self.self_closing = raw.endswith(b"/>") and not _ends_in_unquoted_slash(self.attributes, len(raw))
         self._edits: list[tuple[int, int, bytes]] = []
@@ -162,14 +164,18 @@ class Tag:
 
     def lead(self, attributes: bytes) -> None:
         """Insert attributes right behind the tag's name, where they win over later ones of the same name."""
-        at = 1 + len(self.name)
-        self._edits.append((at, at, b" " + attributes))
+        self._edits.append((self._name_end, self._name_end, b" " + attributes))
 
     def replace_value(self, name: str, value: bytes) -> None:
         """Give the first attribute of this name a new value, quoted and escaped here."""
         wanted = name.encode()
         attribute = next(attribute for attribute in self.attributes if attribute.name == wanted)
         self._edits.append((attribute.start, attribute.end, wanted + b'="' + escape_value(value) + b'"'))
+
+    def open_up(self) -> bytes:
+        """Take the slash from ``<name/>``; return the end tag that then has to follow."""
+        self._edits.append((len(self.raw) - 2, len(self.raw) - 1, b""))
+        return b"</" + self.raw[1 : self._name_end] + b">"
 
     def edited(self) -> bytes:
         """The tag with every edit made."""

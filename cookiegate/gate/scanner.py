@@ -39,7 +39,7 @@ TextDone = Callable[[Tag, bytes], None]
 class Handler(Protocol):
     """What the scanner asks about the things it finds. `Elements` is the real one."""
 
-    def start(self, tag: Tag, *, html: bool, foreign: bool) -> bytes: ...
+    def start(self, tag: Tag, *, foreign: bool) -> bytes: ...
     def script(self, tag: Tag, text: bytes) -> bytes: ...
     def style(self, tag: Tag, text: bytes) -> tuple[bytes, bytes]: ...
     def unclear(self, name: str) -> None: ...
@@ -163,13 +163,7 @@ class Scanner:
     def _unfinished(self) -> bool:
         """At a ``<`` that opens no complete tag: a CDATA section, a comment to stream, or something to wait for."""
         if self._buffer.startswith(_CDATA, self._at) and (self._strict or self._foreign.cdata):
-            if self._strict:
-                # A section in one reading, a comment up to the first `>` in the other; without this, markup in both.
-                self._out.append(self._dropped("CDATA section", _CDATA))
-                self._at += len(_CDATA)
-            else:
-                self._state = self._cdata
-            return True
+            return self._cdata()
         if self._buffer.startswith(b"<!--", self._at) and len(self._buffer) - self._at >= _SHORTEST_OPEN_COMMENT:
             # Not `<!-->` nor `<!--->`, which were matched before: from here on every comment ends alike.
             self._emit_to(self._at + 4)
@@ -187,12 +181,19 @@ class Scanner:
         return True
 
     def _cdata(self) -> bool:
+        """A CDATA section passes where it is one; else, or where it would be markup to a preload scanner, it opens up.
+
+        What is opened up is markup in every reading, and judged as such.
+        """
         end = self._buffer.find(b"]]>", self._at)
-        if end < 0:
-            self._emit_to(max(self._at, len(self._buffer) - 2))
+        if end < 0 and not self._closing and not self._strict:
             return False
-        self._emit_to(end + 3)
-        self._state = self._data
+        start = self._at + len(_CDATA)
+        if self._strict or not _is_text_anyway(bytes(self._buffer[start : end if end >= 0 else None])):
+            self._out.append(self._dropped("CDATA section", _CDATA))
+            self._at = start
+        else:
+            self._emit_to(end + 3 if end >= 0 else len(self._buffer))
         return True
 
     # -- tags -------------------------------------------------------------------------------------------------------
@@ -202,16 +203,12 @@ class Scanner:
         self._before_content(tag.name)
         self._at = match.end()
         foreign = self._foreign.open(tag)
-        if self._strict and tag.name in _RAW:
-            self._doubtful_start(tag)
-        elif foreign and tag.name in {"script", "style"}:
-            self._foreign_text(tag)
+        if tag.name in _RAW and (self._strict or (foreign and tag.name != "plaintext")):
+            self._doubtful_start(tag, foreign=foreign)
         elif tag.name in _RAW and not foreign:
             self._text_element(tag)
         else:
-            self._out.append(
-                self._handler.start(tag, html=not foreign or self._strict, foreign=foreign or self._strict)
-            )
+            self._out.append(self._handler.start(tag, foreign=foreign or self._strict))
         if not foreign:
             self._track(tag.name)
 
@@ -225,33 +222,35 @@ class Scanner:
         elif name == "noscript":
             self._await_text(tag, self._noscript_done)
         elif name == "plaintext":
-            self._out.append(self._handler.start(tag, html=True, foreign=False))
+            self._out.append(self._handler.start(tag, foreign=False))
             self._state = self._plaintext
         else:
-            self._out.append(self._handler.start(tag, html=True, foreign=False))
+            self._out.append(self._handler.start(tag, foreign=False))
             self._state = self._text_until(name)
 
-    def _foreign_text(self, tag: Tag) -> None:
-        """In SVG and MathML a script or style is read as markup; its text still ends at its end tag."""
-        if tag.self_closing and tag.name == "script":
-            self._out.append(self._handler.script(tag, b""))
-        elif tag.self_closing:
-            self._out.append(self._handler.start(tag, html=False, foreign=True))
-        elif tag.name == "script":
-            self._await_script(tag, self._clear_text_done)
-        else:
-            self._await_text(tag, self._clear_text_done)
+    def _doubtful_start(self, tag: Tag, *, foreign: bool) -> None:
+        """An element whose content is text in one reading and markup in the other.
 
-    def _doubtful_start(self, tag: Tag) -> None:
-        """An element that would be raw text in one reading and markup in the other."""
-        if tag.name == "plaintext" or (tag.self_closing and tag.name in {"script", "style"}):
+        In SVG and MathML it is markup to the parser, and text to the preload scanners that run ahead of it.
+        """
+        if tag.name == "plaintext":
             self._out.append(self._dropped(tag.name, tag.raw))
-        elif tag.name == "noscript":
+        elif tag.self_closing:
+            self._self_closed(tag)
+        elif tag.name == "noscript" and not foreign:
             self._await_text(tag, self._noscript_done)
         elif tag.name == "script":
             self._await_script(tag, self._clear_text_done)
         else:
             self._await_text(tag, self._clear_text_done)
+
+    def _self_closed(self, tag: Tag) -> None:
+        """``<title/>`` is complete in one reading and open in the other; ``<title></title>`` is the same in both."""
+        end = b"" if self._keep else tag.open_up()
+        if tag.name == "script":
+            self._out += (self._handler.script(tag, b""), end)
+        else:
+            self._out += (self._handler.start(tag, foreign=True), end)
 
     def _track(self, name: str) -> None:
         self._ignored.start(name)
@@ -333,14 +332,14 @@ class Scanner:
 
     def _clear_text_done(self, tag: Tag, text: bytes) -> None:
         """Text that browsers may read in two ways stays only if it means the same in both."""
-        if not _same_in_both_readings(text):
+        if not _same_in_both_readings(text, code=tag.name in {"script", "style"}):
             text = self._dropped(tag.name, text)
         if tag.name == "script":
             self._out += (self._handler.script(tag, _code(text)), text)
         elif tag.name == "style":
             self._style_done(tag, text)
         else:
-            self._out += (self._handler.start(tag, html=True, foreign=self._strict), text)
+            self._out += (self._handler.start(tag, foreign=True), text)
 
     def _noscript_done(self, tag: Tag, text: bytes) -> None:
         """Text to a browser with scripting, markup to one without: safe only if it is closed in itself."""
@@ -350,7 +349,7 @@ class Scanner:
         gated += inner.close()
         if not settled:
             gated = self._dropped("noscript", gated)
-        self._out += (self._handler.start(tag, html=True, foreign=False), gated)
+        self._out += (self._handler.start(tag, foreign=False), gated)
 
     def _dropped(self, name: str, content: bytes) -> bytes:
         """What is left of something unclear: nothing, unless the gate only watches."""
@@ -373,11 +372,15 @@ def _code(body: bytes) -> bytes:
     return body.replace(_CDATA, b"").replace(b"]]>", b"")
 
 
-def _same_in_both_readings(body: bytes) -> bool:
-    """Whether text means the same as raw text and as foreign content: no markup in it, or one CDATA section."""
-    stripped = body.strip(b"\t\n\x0c\r ")
+def _same_in_both_readings(text: bytes, *, code: bool) -> bool:
+    """Whether text means the same as raw text and as markup: no tags in it, and in code no character references."""
+    stripped = text.strip(b"\t\n\x0c\r ")
     if stripped.startswith(_CDATA) and stripped.endswith(b"]]>"):
-        stripped = stripped[len(_CDATA) : -3]
-        # Read as a bogus comment, a CDATA section ends at its first `>`; what follows it would be markup.
-        return b"]]>" not in stripped and b"<" not in stripped.partition(b">")[2]
-    return b"<" not in stripped and b"&" not in stripped
+        section = stripped[len(_CDATA) : -3]
+        return b"]]>" not in section and _is_text_anyway(section)
+    return b"<" not in stripped and not (code and b"&" in stripped)
+
+
+def _is_text_anyway(section: bytes) -> bool:
+    """Whether a CDATA section holds no markup where it is read as a comment that ends at the first ``>``."""
+    return b"<" not in section.partition(b">")[2]
