@@ -32,6 +32,7 @@ class Signals:
         locale: the visitor's language among those offered.
         country: ISO 3166-1 alpha-2 from a trusted proxy's header, or "" where unknown.
         document: the request is a top-level page view, so that a banner makes sense in its answer.
+        shown: the browser says that it will show the answer as a page, at the top or in a frame.
         prefetch: a speculative load: no visitor has seen the page yet.
         secure: the visitor's connection is HTTPS.
     """
@@ -41,6 +42,7 @@ class Signals:
     locale: str = "en"
     country: str = ""
     document: bool = True
+    shown: bool = False
     prefetch: bool = False
     secure: bool = False
 
@@ -61,6 +63,7 @@ def read(raw: Raw, policy: Policy, *, locales: tuple[str, ...], secure: bool, pe
         locale=negotiate(headers.get(raw, b"accept-language"), locales),
         country=_country(raw, policy.site.country_header) if trusted else "",
         document=_is_document(raw),
+        shown=headers.get(raw, b"sec-fetch-dest") in {b"document", b"iframe", b"frame", b"embed", b"object"},
         prefetch=_is_prefetch(raw),
         secure=secure or (trusted and _forwarded_secure(raw)),
     )

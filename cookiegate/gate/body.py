@@ -5,15 +5,22 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
+from typing import Protocol
 
 from .codings import Charset, Decoder, GzipEncoder
-from .scanner import Scanner
 
 _SNIFF = 1445
 """Bytes of an unlabelled body that browsers look at (MIME Sniffing Standard 5.2)."""
 
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class PageScanner(Protocol):
+    """What gates a page piece by piece: `Scanner` or `XmlScanner`."""
+
+    def feed(self, data: bytes) -> bytes: ...
+    def close(self) -> bytes: ...
 
 
 class Body:
@@ -34,7 +41,7 @@ class Body:
         decoder: Decoder | None,
         encoder: GzipEncoder | None,
         charset: Charset,
-        open_scanner: Callable[[], Scanner],
+        open_scanner: Callable[[], PageScanner],
         certain: bool,
     ) -> None:
         self.decoder = decoder
@@ -44,7 +51,7 @@ class Body:
         self._charset = charset
         self._open_scanner = open_scanner
         self._certain = certain
-        self._scanner: Scanner | None = None
+        self._scanner: PageScanner | None = None
         self._first = b""
         self._plain_type = b""
 

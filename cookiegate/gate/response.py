@@ -21,10 +21,11 @@ from .elements import FETCHING_RELS, Elements, Observer, refresh_url
 from .resources import Decider, Resources, Withheld
 from .scanner import Scanner
 from .wall import Wall
+from .xml import XmlScanner
 
 Message = MutableMapping[str, Any]
 
-_HTML = frozenset({b"text/html", b"application/xhtml+xml"})
+_XHTML = b"application/xhtml+xml"
 _SNIFFED = frozenset({b"", b"*/*", b"unknown/unknown", b"application/unknown"})
 _XML = re.compile(rb"(?:text/xml|application/xml|[^;]+\+xml)\Z")
 _VALIDATORS = (b"content-length", b"etag", b"last-modified", b"accept-ranges", b"content-md5", b"digest")
@@ -119,10 +120,10 @@ class ResponseGate:
         content_type = headers.get(raw, b"content-type") or b""
         essence = content_type.partition(b";")[0].strip().lower()
         raw = self._safe_headers(raw)
-        if essence in _HTML or essence in _SNIFFED or b"/" not in essence:
-            return self._on_html(message, raw, content_type, certain=essence in _HTML)
+        if essence == b"text/html" or essence in _SNIFFED or b"/" not in essence:
+            return self._on_page(message, raw, content_type, certain=essence == b"text/html")
         if _XML.match(essence):
-            raw = self._walled(raw)
+            return self._on_xml(message, raw, content_type, essence)
         return [{**message, "headers": raw}]
 
     def _safe_headers(self, raw: headers.HeaderList) -> headers.HeaderList:
@@ -180,22 +181,28 @@ class ResponseGate:
 
     # -- pages ------------------------------------------------------------------------------------------------------
 
-    def _on_html(
-        self, message: Message, raw: headers.HeaderList, content_type: bytes, *, certain: bool
+    def _on_xml(self, message: Message, raw: headers.HeaderList, content_type: bytes, essence: bytes) -> list[Message]:
+        """XML is a page when it is XHTML or when a browser says that it will show it; feeds and images are not."""
+        if not self._page.observing and (essence == _XHTML or self._page.signals.shown):
+            return self._on_page(message, raw, content_type, certain=True, xml=True)
+        return [{**message, "headers": self._walled(raw)}]
+
+    def _on_page(
+        self, message: Message, raw: headers.HeaderList, content_type: bytes, *, certain: bool, xml: bool = False
     ) -> list[Message]:
         if self._page.method == "HEAD" or self.status in {204, 304} or self.status < 200:
             changed = raw if self._page.observing else _uncacheable(headers.without(raw, *_VALIDATORS, *_DIGESTS))
             return [{**message, "headers": changed}]
         self._start = {**message, "headers": raw}
         try:
-            self._body = self._reader(raw, content_type, certain=certain)
+            self._body = self._reader(raw, content_type, certain=certain, xml=xml)
         except UnreadableBody as error:
             if self._page.observing:
                 return [self._start]
             return self._withhold(error)
         return []
 
-    def _reader(self, raw: headers.HeaderList, content_type: bytes, *, certain: bool) -> Body:
+    def _reader(self, raw: headers.HeaderList, content_type: bytes, *, certain: bool, xml: bool) -> Body:
         if self.status == 206:
             raise UnreadableBody("it is a part of a page, which cannot be judged without the rest")
         codings = headers.list_members(raw, b"content-encoding")
@@ -203,7 +210,7 @@ class ResponseGate:
             decoder=decoder(codings) if codings else None,
             encoder=GzipEncoder() if codings and self._page.gzip else None,
             charset=Charset(_charset_label(content_type)),
-            open_scanner=self._scanner,
+            open_scanner=self._xml_scanner if xml else self._scanner,
             certain=certain,
         )
 
@@ -251,6 +258,11 @@ class ResponseGate:
         )
         handler = Observer(elements) if self._page.observing else elements
         return Scanner(handler, insert=self._insert(), keep=self._page.observing)
+
+    def _xml_scanner(self) -> XmlScanner:
+        """Nothing of ours is put into XML: it would have to fit its namespaces, and one slip would break the page."""
+        self.is_page = 200 <= self.status < 300
+        return XmlScanner(Elements(self._decider, placeholders=None, note=self._page.note))
 
     def _insert(self) -> bytes:
         """The banner for who has not chosen, the way back for who has; nothing in fragments and frames."""
