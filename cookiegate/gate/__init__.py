@@ -4,12 +4,16 @@ Pure: ASGI messages and values in, ASGI messages out. No await, no clock, no glo
 """
 
 from .cookies import expire_cookies, hide_request_cookies
-from .notices import Notices, cure
+from .notices import Layer, Notices, cure, cures, layer_of
+from .reports import MAX_DELIVERY, reported
 from .resources import Resources, Withheld
 from .response import Layers, Page, ResponseGate
-from .wall import Wall
+from .wall import REPORTS, Wall
 
 __all__ = [
+    "MAX_DELIVERY",
+    "REPORTS",
+    "Layer",
     "Layers",
     "Notices",
     "Page",
@@ -18,6 +22,9 @@ __all__ = [
     "Wall",
     "Withheld",
     "cure",
+    "cures",
     "expire_cookies",
     "hide_request_cookies",
+    "layer_of",
+    "reported",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 from ..cookies import expire, parse_set_cookie, registrable_domain, rewrite
@@ -63,7 +64,7 @@ def hide_request_cookies(
         return headers, ()
     for _, _, withheld in judged:
         if withheld is not None:
-            note(withheld)
+            note(replace(withheld, what="request cookie"))
     kept = b"; ".join(pair for _, pair, withheld in judged if withheld is None)
     rest = without(headers, b"cookie")
     denied = tuple(name for name, _, withheld in judged if withheld is not None and withheld.purpose)

@@ -104,6 +104,10 @@ class Resources:
         except ValueError:
             # Bytes that are no UTF-8 may spell a host in the page's own encoding.
             return Target("undeclared", "?") if "\ufffd" in reference else UNFETCHABLE
+        return self.place(url, page_host)
+
+    def place(self, url: ada_url.URL, page_host: str) -> Target:
+        """Where a URL that is already parsed leads. Remembers nothing, unlike `locate`."""
         if url.protocol in LOCAL_SCHEMES:
             return Target("local", url=url.href)
         if url.protocol not in NETWORK_SCHEMES:
@@ -128,6 +132,13 @@ class Resources:
                 if _under(plain, prefix):
                     return service
         return None
+
+    def sole_service(self, host: str) -> Service | None:
+        """The service that is meant where only the host is known: the only one declared for a part of it, or, with
+        none declared, the only one known."""
+        claims = {service.id: service for parent in _parents(host) for _, service in self._patterns.get(parent, ())}
+        candidates = [service for service in claims.values() if self.declares(service)] or list(claims.values())
+        return candidates[0] if len(candidates) == 1 else None
 
 
 class Decider:
