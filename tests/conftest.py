@@ -8,12 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 from http_samples import client, sample_policy, sample_site
 from starlette.applications import Starlette
 
 from cookiegate import CookieGate, Policy
 from cookiegate.store import Store, open_store
 from cookiegate.testing import FrozenClock
+
+# A time limit per example says more about the machine than about the code: numbers belong in scripts/bench.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture
