@@ -18,6 +18,8 @@ from urllib.parse import unquote, urlsplit
 from user_agents import parse as parse_user_agent
 
 from . import headers
+from .cookies import registrable_domain
+from .gate import Layer, Withheld, layer_of
 from .lawful import Verdict
 from .policy import Basis, Policy
 from .signals import Signals, is_trusted
@@ -102,6 +104,29 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """Something that was withheld, as a key of a counter: no field of it belongs to a person.
+
+    Attributes:
+        hour: the start of the UTC hour in which it was counted.
+        layer: what withheld it: "markup", "headers" or "wall".
+        what: the kind of thing: an element, a header, or a directive of the Content-Security-Policy.
+        host: whom it would have asked, less labels that could be ids; "" for a cookie.
+        cookie: the name, or pattern, of a cookie; else "".
+        service: the id of the service it belongs to, declared or not; "" where none is known.
+        purpose: the purpose that was not allowed; "" for what the policy does not declare.
+    """
+
+    hour: datetime
+    layer: Layer
+    what: str
+    host: str
+    service: str
+    purpose: str
+    cookie: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Salts:
     """The visit salts of one day: random, never derived from a setting. ``previous`` is None once destroyed."""
 
@@ -179,6 +204,27 @@ def _mask_numbers(segment: str) -> str:
             pieces += [_NUMBER.sub(":number", segment[end : date.start()]), date[0]]
             end = date.end()
     return "".join([*pieces, _NUMBER.sub(":number", segment[end:])])
+
+
+_COOKIE_ID = re.compile(rf"{_UUID.pattern}|(?=[A-Za-z]*[0-9])[0-9A-Za-z]{{16,}}|[0-9]{{5,}}", re.IGNORECASE)
+
+
+def scrub_host(host: str) -> str:
+    """A third party's host without the labels that look like somebody's id, and all before them.
+
+    The registrable domain stays whatever it looks like: it names the third party.
+    """
+    site = registrable_domain(host)
+    if site is None:
+        return host
+    labels = host.removesuffix(site).rstrip(".").split(".")
+    ids = [place for place, label in enumerate(labels) if _scrub_segment(label) != label]
+    return ".".join(filter(None, (*labels[ids[-1] + 1 if ids else 0 :], site)))
+
+
+def scrub_cookie(name: str) -> str:
+    """A cookie's name with every part that looks like an id replaced by ``*``: a pattern that would declare it."""
+    return _COOKIE_ID.sub("*", name[:_LONGEST_SEGMENT])
 
 
 def truncate_ip(address: str) -> str | None:
@@ -307,4 +353,24 @@ def count(signals: Signals, verdict: Verdict, request: Request, *, consented: bo
         country=signals.country,
         consented=consented,
         undecided=verdict.undecided,
+    )
+
+
+def sighting(policy: Policy, withheld: Withheld, at: datetime) -> Sighting | None:
+    """Something withheld, as a key of a counter; None for a cookie that only the request named.
+
+    Whatever a browser sends as a cookie's name is the visitor's text. Names of cookies that the app set are the app's.
+    """
+    layer = layer_of(withheld)
+    if layer == "request":
+        return None
+    rule = policy.cookie_rule(withheld.name) if withheld.what == "cookie" else None
+    return Sighting(
+        hour=at.replace(minute=0, second=0, microsecond=0),
+        layer=layer,
+        what=withheld.what.removeprefix("wall: "),
+        host=scrub_host(withheld.host),
+        service=withheld.service,
+        purpose=withheld.purpose,
+        cookie=(rule.name if rule else scrub_cookie(withheld.name)) if withheld.what == "cookie" else "",
     )

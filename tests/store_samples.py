@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import cookiegate
 from cookiegate.policy import Basis
-from cookiegate.record import ConsentRecord, Count, UsageRecord
+from cookiegate.record import ConsentRecord, Count, Sighting, UsageRecord
 from cookiegate.store import Store, open_store
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -91,6 +91,19 @@ def tally(**changes: Any) -> Count:
         "undecided": True,
     }
     return Count(**values | changes)
+
+
+def sighting(**changes: Any) -> Sighting:
+    """A script of a third party that the policy does not declare."""
+    values: dict[str, Any] = {
+        "hour": NOON,
+        "layer": "markup",
+        "what": "script",
+        "host": "cdn.example.net",
+        "service": "",
+        "purpose": "",
+    }
+    return Sighting(**values | changes)
 
 
 text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)

@@ -29,6 +29,7 @@ from cookiegate.errors import SchemaError, StoreError
 from cookiegate.policy import Basis
 from cookiegate.record import ConsentRecord, UsageRecord
 from cookiegate.store import Store, UsageRow, open_store
+from cookiegate.store.migrations import MIGRATIONS
 
 few = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -497,8 +498,9 @@ def test_a_file_that_was_moved_away_is_missed(path: Path) -> None:
 
 def test_a_newer_store_is_left_alone(path: Path) -> None:
     opened(path)
-    query(path, "INSERT INTO cookiegate_migrations VALUES (2, 'from the future', 0)")
-    with pytest.raises(SchemaError, match=r"newer cookiegate \(schema 2; this one knows 1\): upgrade"):
+    query(path, "INSERT INTO cookiegate_migrations VALUES (99, 'from the future', 0)")
+    known = len(MIGRATIONS)
+    with pytest.raises(SchemaError, match=rf"newer cookiegate \(schema 99; this one knows {known}\): upgrade"):
         opened(path)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from store_samples import NOON, opened, query
+from store_samples import NOON, opened, query, sighting
 
 from cookiegate.errors import SchemaError, StoreError
 from cookiegate.store import schema
 from cookiegate.store.migrations import MIGRATIONS, Migration, migrate, pending
 from cookiegate.store.sqlite import SQLite
+
+FIRST_SCHEMA = Path(__file__).parent / "vectors" / "store-schema-1.sql"
 
 
 @pytest.fixture
@@ -85,6 +88,35 @@ def test_records_of_other_steps_are_refused(path: Path, database: SQLite) -> Non
         pending(database)
 
 
+def test_a_store_of_the_first_schema_is_upgraded_in_place(path: Path) -> None:
+    """The dump is of a store that was in use, so it also holds the first step to what was released."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST_SCHEMA.read_text("utf-8"))
+    rows = {
+        table: query(path, f"SELECT * FROM {table}") for table in ("consents", "usage", "visits", "counters", "keys")
+    }
+    assert all(rows.values())
+
+    store = opened(path)
+    assert {table: query(path, f"SELECT * FROM {table}") for table in rows} == rows
+    assert [(choice.method, choice.choices) for choice in store.consents()] == [
+        ("save", {"analytics": True, "marketing": False})
+    ]
+    assert store.put_sighting(sighting(), 3)
+    store.close()
+    assert [found.times for found in store.blocked()] == [3]
+    assert query(path, "SELECT number FROM cookiegate_migrations") == [(step.number,) for step in MIGRATIONS]
+
+
+def test_an_upgraded_store_has_the_tables_of_a_new_one(path: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST_SCHEMA.read_text("utf-8"))
+    opened(path)
+    opened(tmp_path / "new.db")
+    tables = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
+    assert query(path, tables) == query(tmp_path / "new.db", tables)
+
+
 def test_two_that_start_at_once_apply_each_step_once(path: Path) -> None:
     failures: list[BaseException] = []
     together = threading.Barrier(8)
@@ -135,7 +167,8 @@ def test_the_sql_is_not_sqlites_alone() -> None:
         def execute(self, statement: sa.TextClause) -> None:
             seen.append(str(statement.compile(dialect=postgresql.dialect())))  # type: ignore[no-untyped-call]
 
-    MIGRATIONS[0].apply(Recorder(), words)  # type: ignore[arg-type]
+    for step in MIGRATIONS:
+        step.apply(Recorder(), words)  # type: ignore[arg-type]
     for word in ("AUTOINCREMENT", "WITHOUT ROWID", "BLOB", "PRAGMA", "{", "typeof", "strftime"):
         assert word not in " ".join(seen)
 

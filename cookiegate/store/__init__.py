@@ -18,17 +18,17 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ..errors import StoreError
-from ..record import ConsentRecord, Count, Salts, UsageRecord
+from ..record import ConsentRecord, Count, Salts, Sighting, UsageRecord
 from . import read, schema
-from .inbox import Choice
+from .inbox import Choice, Sightings
 from .migrations import migrate
-from .read import Named, Sums
+from .read import Blocked, Named, Sums
 from .secrets import DailySalts, signing_keys
 from .sqlite import SQLite
 from .values import Stats, UsageRow
 from .writer import Writer
 
-__all__ = ["Named", "Stats", "Store", "Sums", "UsageRow", "open_store"]
+__all__ = ["Blocked", "Named", "Stats", "Store", "Sums", "UsageRow", "open_store"]
 
 SCHEMES = ("sqlite",)
 CLOSE_SECONDS = 5.0
@@ -111,6 +111,10 @@ class Store:
         """Queue a count, on the terms of `put_usage`."""
         return self._writer.put_event(count)
 
+    def put_sighting(self, sighting: Sighting, times: int = 1) -> bool:
+        """Queue a number of sightings of one thing that was withheld, on the terms of `put_usage`."""
+        return self._writer.put_event(Sightings(sighting, times))
+
     def flush(self, timeout: float = CLOSE_SECONDS) -> bool:
         """Wait until everything queued so far is written; False after ``timeout`` seconds."""
         return self._writer.flush(timeout)
@@ -146,6 +150,10 @@ class Store:
     def sums(self, since: datetime | None = None, until: datetime | None = None, *, top: int = 10) -> Sums:
         """The sums of [since, until) that reports are made of, from one snapshot."""
         return read.sums(self._database, since=since, until=until, top=top)
+
+    def blocked(self, since: datetime | None = None, until: datetime | None = None) -> list[Blocked]:
+        """What was withheld in the hours that start in [since, until), the most frequent first."""
+        return read.blocked(self._database, since=since, until=until)
 
     @property
     def _writer(self) -> Writer:

@@ -9,9 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import StoreError
-from ..record import ConsentRecord, Count, UsageRecord
+from ..record import ConsentRecord, Count, Sighting, UsageRecord
 
-Event = UsageRecord | Count
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """A number of sightings of one thing: an event for each would fill the inbox."""
+
+    sighting: Sighting
+    times: int
+
+
+Event = UsageRecord | Count | Sightings
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,10 @@ def _first(connection: sa.Connection, words: Mapping[str, str]) -> None:
         connection.execute(sa.text(statement.format(moment=_MOMENT, **words)))
 
 
+def _second(connection: sa.Connection, words: Mapping[str, str]) -> None:
+    connection.execute(sa.text(_SECOND.format(moment=_MOMENT, **words)))
+
+
 _FIRST = (
     """
     CREATE TABLE keys (
@@ -149,7 +153,24 @@ _FIRST = (
     """,
 )
 
-MIGRATIONS = (Migration(1, "consents, usage, visits, counters, keys and salts", _first),)
+_SECOND = """
+    CREATE TABLE withheld (
+        hour BIGINT NOT NULL CONSTRAINT withheld_hour CHECK (hour {moment} AND hour % 3600000000 = 0),
+        layer VARCHAR(10) NOT NULL CONSTRAINT withheld_layer CHECK (layer IN ('markup', 'headers', 'wall')),
+        what VARCHAR(100) NOT NULL CONSTRAINT withheld_what CHECK (length(what) <= 100),
+        host VARCHAR(255) NOT NULL CONSTRAINT withheld_host CHECK (length(host) <= 255),
+        cookie VARCHAR(255) NOT NULL CONSTRAINT withheld_cookie CHECK (length(cookie) <= 255),
+        service VARCHAR(100) NOT NULL CONSTRAINT withheld_service CHECK (length(service) <= 100),
+        purpose VARCHAR(100) NOT NULL CONSTRAINT withheld_purpose CHECK (length(purpose) <= 100),
+        times BIGINT NOT NULL CONSTRAINT withheld_times CHECK (times >= 1),
+        PRIMARY KEY (hour, layer, what, host, cookie, service, purpose)
+    ){clustered}
+    """
+
+MIGRATIONS = (
+    Migration(1, "consents, usage, visits, counters, keys and salts", _first),
+    Migration(2, "what was withheld", _second),
+)
 """Every step, in order. A store's schema is the number of the last one it holds."""
 
 _RECORDS = """

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ..gate import Layer
 from ..record import ConsentRecord
 from . import rows, schema
 from .sqlite import SQLite
@@ -29,6 +30,19 @@ class Named:
     host: str
     name: str
     views: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """How many times something was withheld. The other fields are those of a `record.Sighting`."""
+
+    times: int
+    layer: Layer
+    what: str
+    host: str
+    cookie: str
+    service: str
+    purpose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,17 @@ def sums(database: SQLite, *, since: datetime | None, until: datetime | None, to
             browsers=_top(connection, browsers.browser, _within(browsers.hour, since, until), top),
             outcomes=_outcomes(connection, since, until),
         )
+
+
+def blocked(database: SQLite, *, since: datetime | None, until: datetime | None) -> list[Blocked]:
+    """What was withheld in [since, until), summed over its hours. An hour counts when it starts in the period."""
+    table = schema.withheld
+    fields = [column for column in table.primary_key if column is not table.c.hour]
+    times = sa.func.sum(table.c.times)
+    query = sa.select(times, *fields).where(*_within(table.c.hour, since, until)).group_by(*fields)
+    with database.reading() as connection:
+        found = connection.execute(query.order_by(times.desc(), *fields))
+        return [Blocked(int(number), *rest) for number, *rest in found]
 
 
 def _stream(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC
+from operator import attrgetter
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from ..policy import Basis
 from ..record import ConsentRecord, Count, UsageRecord
 from . import schema
+from .inbox import Sightings
 from .sqlite import SQLite
 from .values import UsageRow
 from .visits import Place, place_all
@@ -30,8 +32,6 @@ _USAGE_FIELDS = tuple(field.name for field in fields(UsageRow))
 _KEPT_FIELDS = tuple(name for name in _USAGE_FIELDS if name not in {"visit_id", "position"})
 CONSENT_COLUMNS = tuple(schema.consents.c[name] for name in _CONSENT_FIELDS)
 USAGE_COLUMNS = tuple(schema.usage.c[name] for name in _USAGE_FIELDS)
-_COUNTER_KEY = ("hour", "host", "page", "country", "consented", "undecided")
-_BROWSER_KEY = ("hour", "host", "browser")
 
 
 def outcome(choices: Mapping[str, bool]) -> Outcome:
@@ -74,6 +74,7 @@ def save(
     choices: Sequence[ConsentRecord],
     views: Sequence[UsageRecord],
     counts: Sequence[Count],
+    sightings: Sequence[Sightings] = (),
 ) -> None:
     """Write a batch. The caller holds the write lock and commits.
 
@@ -86,12 +87,20 @@ def save(
         places = place_all(connection, views)
         rows = [usage_row(record, place) for record, place in zip(views, places, strict=True)]
         connection.execute(sa.insert(schema.usage), rows)
-        _roll_up(connection, database, schema.browsers, _BROWSER_KEY, _browser_keys(views))
-    _roll_up(connection, database, schema.counters, _COUNTER_KEY, (_counter_key(count) for count in counts))
+        _roll_up(connection, database, schema.browsers, Counter(_browser_keys(views)))
+    _roll_up(connection, database, schema.counters, Counter(_counter_key(count) for count in counts))
+    seen = Counter[tuple[object, ...]]()
+    for several in sightings:
+        seen[_withheld_key(several.sighting)] += several.times
+    _roll_up(connection, database, schema.withheld, seen)
 
 
-def _counter_key(count: Count) -> tuple[object, ...]:
-    return tuple(getattr(count, name) for name in _COUNTER_KEY)
+def _key_of(table: sa.Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key)
+
+
+_counter_key = attrgetter(*_key_of(schema.counters))
+_withheld_key = attrgetter(*_key_of(schema.withheld))
 
 
 def _browser_keys(views: Iterable[UsageRecord]) -> Iterable[tuple[object, ...]]:
@@ -102,15 +111,13 @@ def _browser_keys(views: Iterable[UsageRecord]) -> Iterable[tuple[object, ...]]:
 
 
 def _roll_up(
-    connection: sa.Connection,
-    database: SQLite,
-    table: sa.Table,
-    names: Sequence[str],
-    keys: Iterable[tuple[object, ...]],
+    connection: sa.Connection, database: SQLite, table: sa.Table, numbers: Mapping[tuple[object, ...], int]
 ) -> None:
-    """Add one view per key to a table of counters."""
-    rows = [dict(zip(names, key, strict=True), views=views) for key, views in Counter(keys).items()]
+    """Add numbers to a table of counters: its primary key says of what, the one column beside it how many."""
+    names = _key_of(table)
+    (total,) = set(table.columns) - set(table.primary_key)
+    rows = [dict(zip((*names, total.name), (*key, number), strict=True)) for key, number in numbers.items()]
     if rows:
         insert = database.insert(table)
-        added = table.c.views + insert.excluded.views
-        connection.execute(insert.on_conflict_do_update(index_elements=list(names), set_={"views": added}), rows)
+        added = total + insert.excluded[total.name]
+        connection.execute(insert.on_conflict_do_update(index_elements=list(names), set_={total.name: added}), rows)

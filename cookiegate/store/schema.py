@@ -167,3 +167,16 @@ browsers = Table(
     Column("browser", VisitorText(100), primary_key=True),
     Column("views", BigInteger, nullable=False),
 )
+
+withheld = Table(
+    "withheld",
+    metadata,
+    Column("hour", Moment, primary_key=True),
+    Column("layer", String, primary_key=True),
+    Column("what", VisitorText(100), primary_key=True),
+    Column("host", VisitorText(255), primary_key=True),
+    Column("cookie", VisitorText(255), primary_key=True),
+    Column("service", VisitorText(100), primary_key=True),
+    Column("purpose", VisitorText(100), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+)

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from ..errors import StoreError
 from ..record import Count, UsageRecord
 from . import rows
-from .inbox import Batch, Choice, Event, Inbox
+from .inbox import Batch, Choice, Event, Inbox, Sightings
 from .secrets import destroy_salts, next_destruction
 from .sqlite import SQLite, is_about_a_row, is_locked
 from .values import Stats
@@ -147,6 +147,7 @@ class Writer:
                     choices=[choice.record for choice in batch.choices],
                     views=[event for event in batch.events if isinstance(event, UsageRecord)],
                     counts=[event for event in batch.events if isinstance(event, Count)],
+                    sightings=[event for event in batch.events if isinstance(event, Sightings)],
                 )
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a row, the thread outlives it
             self._disconnect()
