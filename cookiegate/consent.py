@@ -29,7 +29,8 @@ _TAG = 16
 _GPC, _DNT = 1, 2
 MAX_ENTRIES = 64
 """Most purposes that one choice can answer."""
-_LONGEST = -(-(_HEAD.size + MAX_ENTRIES * _ENTRY.size + _TAG) * 4 // 3)
+LONGEST = -(-(_HEAD.size + MAX_ENTRIES * _ENTRY.size + _TAG) * 4 // 3)
+"""Characters of the longest cookie value there is."""
 _SKEW = timedelta(minutes=5)
 """How far in the future a choice may lie: clocks of several machines are never quite equal."""
 
@@ -83,19 +84,27 @@ def write(consent: Consent, keys: Sequence[bytes]) -> str:
 
 def read(value: str, keys: Sequence[bytes], now: datetime) -> Consent | None:
     """The choice in a cookie value, or None where it is absent, malformed, forged, unknown or from the future."""
+    consent = verify(value, keys)
+    return None if consent is None or is_from_future(consent, now) else consent
+
+
+def is_from_future(consent: Consent, now: datetime) -> bool:
+    """Whether a choice was made later than clocks can differ."""
+    return consent.decided_at > now + _SKEW
+
+
+def verify(value: str, keys: Sequence[bytes]) -> Consent | None:
+    """As `read`, but for the time: the answer stays the same for ever."""
     raw = _decode(value)
     if raw is None or not any(hmac.compare_digest(_tag(raw[:-_TAG], key), raw[-_TAG:]) for key in reversed(keys)):
         return None
     version, identity, seconds, flags = _HEAD.unpack_from(raw)
     if version != VERSION:
         return None
-    decided_at = datetime.fromtimestamp(seconds, UTC)
-    if decided_at > now + _SKEW:
-        return None
     entries = [entry for (entry,) in _ENTRY.iter_unpack(raw[_HEAD.size : -_TAG])]
     return Consent(
         id=str(uuid.UUID(bytes=identity)),
-        decided_at=decided_at,
+        decided_at=datetime.fromtimestamp(seconds, UTC),
         choices={entry >> 1: bool(entry & 1) for entry in entries},
         gpc=bool(flags & _GPC),
         dnt=bool(flags & _DNT),
@@ -104,7 +113,7 @@ def read(value: str, keys: Sequence[bytes], now: datetime) -> Consent | None:
 
 def _decode(value: str) -> bytes | None:
     """The raw bytes, if the value is one that `write` could have made: base64 has several spellings of the same."""
-    if len(value) > _LONGEST:
+    if len(value) > LONGEST:
         return None
     try:
         raw = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)

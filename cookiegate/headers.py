@@ -6,10 +6,13 @@ specification, but responses of real apps are not always, so every comparison fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 HeaderList = list[tuple[bytes, bytes]]
+
+_USUAL_PAIR = re.compile(rb"(?:\A|; )([!#$%&'*+.^_`|~0-9A-Za-z-]+)=([^;]*)")
 
 
 def get_all(raw: RawHeaders, name: bytes) -> Iterator[bytes]:
@@ -85,6 +88,15 @@ def cookie_pairs(raw: RawHeaders) -> list[tuple[str, bytes]]:
                 name, equals, _ = pair.partition(b"=")
                 pairs.append((name.strip(b" \t").decode("latin-1") if equals else "", pair))
     return pairs
+
+
+def usual_cookies(header: bytes) -> dict[bytes, bytes] | None:
+    """The cookies of a header that is written as every browser writes it, name to value; None for any other.
+
+    None does not mean that it is wrong: `cookie_pairs` reads all of them, and a name that is there twice.
+    """
+    cookies = dict(_USUAL_PAIR.findall(header))
+    return cookies if len(cookies) == header.count(b";") + 1 or not header else None
 
 
 def cookie_values(raw: RawHeaders, name: str) -> list[str]:

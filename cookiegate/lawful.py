@@ -6,12 +6,14 @@ while it is valid and answers the present question; nothing but an explicit act 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
-from .consent import Consent
+from .consent import LONGEST, Consent, is_from_future, verify
 from .policy import Basis, Policy, Purpose
 from .signals import Signals
 
@@ -98,6 +100,57 @@ def decide(policy: Policy, signals: Signals, consent: Consent | None, now: datet
         policy_version=policy.site.policy_version,
         consent_id=consent.id if consent is not None else "",
     )
+
+
+class Standing(NamedTuple):
+    """What holds for a visitor: the stored choice, the verdict, what that allows, and until when."""
+
+    consent: Consent | None
+    verdict: Verdict
+    allowed: frozenset[str]
+    until: datetime
+
+
+class Standings:
+    """Finds the verdict for a consent cookie, and remembers it for the visitor's next request.
+
+    It is remembered under all that it depends on except the time, which is checked on every call: the cookie's value (a
+    random id with its answers, nothing else about anybody) and the signals. The least recently seen are forgotten.
+    """
+
+    def __init__(self, policy: Policy, keys: Sequence[bytes], *, limit: int = 4096) -> None:
+        self._policy = policy
+        self._keys = tuple(keys)
+        self._verified = lru_cache(maxsize=limit)(self._verify)
+        self._unasked = lru_cache(maxsize=4)(self._without)
+
+    def of(self, values: Iterable[str], *, gpc: bool, dnt: bool, now: datetime) -> Standing:
+        """The standing of a visitor whose consent cookies have these values: the newest valid choice counts."""
+        newest = decided_at = None
+        for value in values:
+            found = self._verified(value, gpc, dnt) if len(value) <= LONGEST else None
+            if found is None or found.consent is None or is_from_future(found.consent, now):
+                continue
+            if decided_at is None or found.consent.decided_at > decided_at:
+                newest, decided_at = found, found.consent.decided_at
+        if newest is None:
+            return self._unasked(gpc, dnt)
+        return newest if now < newest.until else self._decided(newest.consent, gpc=gpc, dnt=dnt, now=now)
+
+    def _verify(self, value: str, gpc: bool, dnt: bool) -> Standing | None:
+        consent = verify(value, self._keys)
+        return None if consent is None else self._decided(consent, gpc=gpc, dnt=dnt, now=consent.decided_at)
+
+    def _without(self, gpc: bool, dnt: bool) -> Standing:
+        return self._decided(None, gpc=gpc, dnt=dnt, now=_ALWAYS)
+
+    def _decided(self, consent: Consent | None, *, gpc: bool, dnt: bool, now: datetime) -> Standing:
+        verdict = decide(self._policy, Signals(gpc=gpc, dnt=dnt), consent, now)
+        until = _ALWAYS if consent is None else self._policy.consent.lifetime.after(consent.decided_at)
+        return Standing(consent, verdict, verdict.allowed, until)
+
+
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 def is_expired(policy: Policy, consent: Consent | None, now: datetime) -> bool:

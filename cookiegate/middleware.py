@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 from urllib.parse import quote
 
 import ada_url
@@ -18,14 +18,12 @@ import ada_url
 from . import consent as consents
 from . import headers, record, signals
 from .assets import Assets
-from .consent import Consent
 from .endpoints import Visitor, VisitorPages
 from .errors import PolicyError, Problem
-from .gate import Notices, Page, Resources, ResponseGate, Wall, hide_request_cookies
+from .gate import Notices, Page, Readable, Resources, ResponseGate, Wall, hide_request_cookies, needs_gate
 from .gate.cookies import filter_set_cookies
-from .lawful import decide
+from .lawful import Standing, Standings
 from .policy import Mode, Policy, load_policy
-from .signals import Signals
 from .store import Store, open_store
 
 Scope = MutableMapping[str, Any]
@@ -39,15 +37,34 @@ _LOG = logging.getLogger("cookiegate")
 _URL_CHARACTERS = "%/?:@!$&'()*+,;=[]|^{}`~-._"
 _LONGEST_TARGET = 4_000
 """So that the form that holds it stays below `endpoints.forms.MAX_FORM` even where each character takes three."""
+_SECURE = frozenset({"https", "wss"})
 _HANDSHAKES = frozenset({"websocket.accept", "websocket.http.response.start"})
 _UNGATED = frozenset({"http.response.push", "http.response.zerocopysend"})
 """ASGI extensions by which an app would send what the gate cannot read. Without them it takes the ordinary way."""
-_CONDITIONAL = (b"if-none-match", b"if-modified-since", b"if-range", b"range")
+_CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since", b"if-range", b"range"})
+_TELLING = _CONDITIONAL | {b"cookie", b"sec-gpc", b"dnt"}
+"""Request headers that matter even where the answer turns out to be no page."""
 
 
 def utc_now() -> datetime:
     """The present moment, timezone-aware."""
     return datetime.now(UTC)
+
+
+class _Asked(NamedTuple):
+    """What must be known about a request before the app is asked: little, so that what is no page stays fast.
+
+    Attributes:
+        now: the moment it came.
+        cookies: its cookies; None where they are not written as usual, or one is there twice.
+        conditional: it asks for a part of the answer, or for none if nothing has changed.
+        standing: what holds for who asks.
+    """
+
+    now: datetime
+    cookies: Mapping[bytes, bytes] | None
+    conditional: bool
+    standing: Standing
 
 
 class CookieGate:
@@ -94,6 +111,8 @@ class CookieGate:
         self._assets = Assets(self.policy, templates=templates)
         self._resources = Resources(self.policy)
         self._wall = Wall(self.policy)
+        self._readable = Readable(self.policy)
+        self._standings = Standings(self.policy, self.keys)
         self._pages = self._visitor_pages()
         self._prefix = self.policy.gate.prefix
 
@@ -109,31 +128,47 @@ class CookieGate:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        visitor = self._visitor(scope)
+        asked = self._ask(scope)
         if self._is_ours(scope["path"]):
-            await self._pages(scope, receive, send, visitor)
+            await self._pages(scope, receive, send, self._visitor(scope, asked))
             return
         started = time.perf_counter()
-        inner, denied = self._inner_scope(scope, visitor)
+        inner, denied = self._inner_scope(scope, asked)
+        gating: Send | None = None
+
+        async def gated_send(message: Message) -> None:
+            nonlocal gating
+            if gating is None:
+                gated = denied or needs_gate(message)
+                gating = self._gating(send, scope, inner, asked, denied=denied, started=started) if gated else send
+            await gating(message)
+
+        await self._app(inner, receive, gated_send)
+
+    def _gating(
+        self, send: Send, scope: Scope, inner: Scope, asked: _Asked, *, denied: tuple[str, ...], started: float
+    ) -> Send:
+        """Gates the messages of one response, and puts down that a page was seen."""
+        visitor = self._visitor(scope, asked)
         gate = ResponseGate(self._page(scope, visitor, denied))
         seen = scope["method"] == "GET" and visitor.signals.document and not visitor.signals.prefetch
 
-        async def gated_send(message: Message) -> None:
+        async def gating_send(message: Message) -> None:
             for out in gate.feed(message):
                 await send(out)
                 if seen and gate.is_page and out["type"] == "http.response.body" and not out.get("more_body", False):
                     # Here and not after the app: what it does in the background is no part of the page.
                     self._record(scope, inner, visitor, gate.status, time.perf_counter() - started)
 
-        await self._app(inner, receive, gated_send)
+        return gating_send
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        visitor = self._visitor(scope)
-        inner, _ = self._inner_scope(scope, visitor)
+        asked = self._ask(scope)
+        inner, _ = self._inner_scope(scope, asked)
 
         async def gated_send(message: Message) -> None:
             if message["type"] in _HANDSHAKES and message.get("headers") and not self._observing:
-                message = {**message, "headers": self._without_denied(message["headers"], visitor)}
+                message = {**message, "headers": self._without_denied(message["headers"], asked)}
             await send(message)
 
         await self._app(inner, receive, gated_send)
@@ -188,36 +223,64 @@ class CookieGate:
 
     # -- the request ------------------------------------------------------------------------------------------------
 
-    def _visitor(self, scope: Scope) -> Visitor:
-        """Who asks, as far as the gate may know: signals, stored choice, and the verdict that follows."""
-        raw = scope["headers"]
+    def _ask(self, scope: Scope) -> _Asked:
+        """Who asks, as far as it decides what is allowed: the stored choice, the signals, the verdict that follows."""
         now = self.clock()
-        secure = scope.get("scheme") in {"https", "wss"}
-        said = signals.read(raw, self.policy, locales=self._assets.locales, secure=secure, peer=_peer(scope))
-        choice = self._consent(raw, said, now)
-        verdict = decide(self.policy, said, choice, now)
-        return Visitor(signals=said, consent=choice, verdict=verdict, host=_host(scope), now=now)
+        told: dict[bytes, list[bytes]] = {}
+        for key, value in scope["headers"]:
+            name = key.lower()
+            if name in _TELLING:
+                told.setdefault(name, []).append(value)
+        if not told:
+            return _Asked(now, {}, conditional=False, standing=self._standings.of((), gpc=False, dnt=False, now=now))
+        sent = b"; ".join(told.get(b"cookie", ()))
+        cookies = headers.usual_cookies(sent)
+        standing = self._standings.of(
+            self._choices(scope, sent, cookies),
+            gpc=b"sec-gpc" in told and signals.is_on(told[b"sec-gpc"]),
+            dnt=b"dnt" in told and signals.is_on(told[b"dnt"]),
+            now=now,
+        )
+        return _Asked(now, cookies, not _CONDITIONAL.isdisjoint(told), standing)
 
-    def _consent(self, raw: headers.RawHeaders, said: Signals, now: datetime) -> Consent | None:
-        """The newest valid choice among the consent cookies sent; a bad one is simply none."""
-        name = consents.cookie_name(secure=said.secure)
-        found = (consents.read(value, self.keys, now) for value in headers.cookie_values(raw, name))
-        return max(filter(None, found), key=lambda choice: choice.decided_at, default=None)
+    def _choices(self, scope: Scope, sent: bytes, cookies: Mapping[bytes, bytes] | None) -> Sequence[str]:
+        """The values of the consent cookies among those that were sent, most often none or one."""
+        secure = scope.get("scheme") in _SECURE
+        if self.policy.site.trusted_proxies:
+            secure = signals.is_secure(scope["headers"], self.policy, secure=secure, peer=_peer(scope))
+        name = consents.cookie_name(secure=secure)
+        if cookies is None:
+            return headers.cookie_values([(b"cookie", sent)], name)
+        value = cookies.get(name.encode())
+        return () if value is None else (value.decode("latin-1").strip(" \t"),)
 
-    def _inner_scope(self, scope: Scope, visitor: Visitor) -> tuple[Scope, tuple[str, ...]]:
+    def _visitor(self, scope: Scope, asked: _Asked) -> Visitor:
+        """All that the gate may know of who asks."""
+        said = signals.read(
+            scope["headers"],
+            self.policy,
+            locales=self._assets.locales,
+            secure=scope.get("scheme") in _SECURE,
+            peer=_peer(scope),
+        )
+        standing = asked.standing
+        return Visitor(said, standing.consent, standing.verdict, host=_host(scope), now=asked.now)
+
+    def _inner_scope(self, scope: Scope, asked: _Asked) -> tuple[Scope, tuple[str, ...]]:
         """The scope the app sees: the verdict in it, and only cookies that may be read."""
         raw: headers.HeaderList = list(scope["headers"])
         denied: tuple[str, ...] = ()
         if not self._observing:
-            raw, denied = hide_request_cookies(raw, self.policy, visitor.verdict, note=self.notices)
-            if _wants_page(raw):
+            standing = asked.standing
+            if asked.cookies is None or not self._readable.all(asked.cookies, standing.verdict, standing.allowed):
+                raw, denied = hide_request_cookies(raw, self.policy, standing.verdict, note=self.notices)
+            if asked.conditional and _wants_page(raw):
                 # The app's validators and ranges are those of the ungated page.
                 raw = headers.without(raw, *_CONDITIONAL)
-        inner = {**scope, "headers": raw, "cookiegate": visitor.verdict}
-        if "extensions" in inner:
-            inner["extensions"] = {
-                name: value for name, value in (inner["extensions"] or {}).items() if name not in _UNGATED
-            }
+        inner = {**scope, "headers": raw, "cookiegate": asked.standing.verdict}
+        extensions = inner.get("extensions")
+        if extensions and not _UNGATED.isdisjoint(extensions):
+            inner["extensions"] = {name: value for name, value in extensions.items() if name not in _UNGATED}
         return inner, denied
 
     def _page(self, scope: Scope, visitor: Visitor, denied: tuple[str, ...]) -> Page:
@@ -242,8 +305,8 @@ class CookieGate:
             withheld_page=lambda why: self._pages.withheld(why, visitor),
         )
 
-    def _without_denied(self, raw: headers.RawHeaders, visitor: Visitor) -> headers.HeaderList:
-        return filter_set_cookies(raw, self.policy, visitor.verdict, now=visitor.now, note=self.notices)
+    def _without_denied(self, raw: headers.RawHeaders, asked: _Asked) -> headers.HeaderList:
+        return filter_set_cookies(raw, self.policy, asked.standing.verdict, now=asked.now, note=self.notices)
 
     def _record(self, scope: Scope, inner: Scope, visitor: Visitor, status: int, seconds: float) -> None:
         """Put down the page view in the fields that may be kept, and as a number."""

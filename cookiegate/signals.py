@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -58,8 +59,8 @@ def read(raw: Raw, policy: Policy, *, locales: tuple[str, ...], secure: bool, pe
     """
     trusted = is_trusted(peer, policy.site.trusted_proxies)
     return Signals(
-        gpc=any(value.strip() == b"1" for value in headers.get_all(raw, b"sec-gpc")),
-        dnt=any(value.strip() == b"1" for value in headers.get_all(raw, b"dnt")),
+        gpc=is_on(headers.get_all(raw, b"sec-gpc")),
+        dnt=is_on(headers.get_all(raw, b"dnt")),
         locale=negotiate(headers.get(raw, b"accept-language"), locales),
         country=_country(raw, policy.site.country_header) if trusted else "",
         document=_is_document(raw),
@@ -67,6 +68,17 @@ def read(raw: Raw, policy: Policy, *, locales: tuple[str, ...], secure: bool, pe
         prefetch=_is_prefetch(raw),
         secure=secure or (trusted and _forwarded_secure(raw)),
     )
+
+
+def is_on(values: Iterable[bytes]) -> bool:
+    """Whether an opt-out signal is on: some value of its header is exactly ``1``."""
+    return any(value.strip() == b"1" for value in values)
+
+
+def is_secure(raw: Raw, policy: Policy, *, secure: bool, peer: str) -> bool:
+    """Whether the visitor's connection is HTTPS, as the server or a trusted proxy says: `Signals.secure` alone."""
+    ranges = policy.site.trusted_proxies
+    return secure or (bool(ranges) and is_trusted(peer, ranges) and _forwarded_secure(raw))
 
 
 def is_trusted(peer: str, ranges: tuple[str, ...]) -> bool:

@@ -3,11 +3,11 @@
 Pure: ASGI messages and values in, ASGI messages out. No await, no clock, no global state.
 """
 
-from .cookies import expire_cookies, hide_request_cookies
+from .cookies import Readable, expire_cookies, hide_request_cookies
 from .notices import Layer, Notices, cure, cures, layer_of
 from .reports import MAX_DELIVERY, reported
 from .resources import Resources, Withheld
-from .response import Layers, Page, ResponseGate
+from .response import Layers, Page, ResponseGate, needs_gate
 from .wall import REPORTS, Wall
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Layers",
     "Notices",
     "Page",
+    "Readable",
     "Resources",
     "ResponseGate",
     "Wall",
@@ -26,5 +27,6 @@ __all__ = [
     "expire_cookies",
     "hide_request_cookies",
     "layer_of",
+    "needs_gate",
     "reported",
 ]

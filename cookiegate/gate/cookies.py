@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 from ..cookies import expire, parse_set_cookie, registrable_domain, rewrite
 from ..headers import HeaderList, RawHeaders, cookie_pairs, without
@@ -27,9 +28,7 @@ def judge_cookie(policy: Policy, verdict: Verdict, name: str) -> Withheld | None
     return Withheld("cookie", "", rule.purpose, rule.service, name)
 
 
-def filter_set_cookies(
-    raw: RawHeaders, policy: Policy, verdict: Verdict, *, now: datetime, note: Note
-) -> HeaderList:
+def filter_set_cookies(raw: RawHeaders, policy: Policy, verdict: Verdict, *, now: datetime, note: Note) -> HeaderList:
     """The response's headers less every Set-Cookie that is denied or undeclared.
 
     A deletion of such a cookie passes, written anew: browsers misread some deletions, and a slow clock others.
@@ -69,6 +68,30 @@ def hide_request_cookies(
     rest = without(headers, b"cookie")
     denied = tuple(name for name, _, withheld in judged if withheld is not None and withheld.purpose)
     return ([*rest, (b"cookie", kept)] if kept else rest), denied
+
+
+class Readable:
+    """Tells fast that an app may read all the cookies of a request, where names like these were judged before.
+
+    Names are kept, never values, and no more of them than a site has cookies.
+    """
+
+    _MOST, _LONGEST = 256, 64
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._known: Callable[[frozenset[str]], set[bytes]] = lru_cache(maxsize=64)(lambda _: set())
+
+    def all(self, names: Iterable[bytes], verdict: Verdict, allowed: frozenset[str]) -> bool:
+        """Whether each of these may be read by a visitor whose verdict allows just the purposes ``allowed``."""
+        known = self._known(allowed)
+        return known.issuperset(names) or all(self._is_readable(name, verdict, known) for name in names)
+
+    def _is_readable(self, name: bytes, verdict: Verdict, known: set[bytes]) -> bool:
+        readable = judge_cookie(self._policy, verdict, name.decode("latin-1")) is None
+        if readable and len(known) < self._MOST and len(name) <= self._LONGEST:
+            known.add(name)
+        return readable
 
 
 def expire_cookies(names: Iterable[str], *, host: str, path: str, secure: bool) -> Iterator[tuple[bytes, bytes]]:

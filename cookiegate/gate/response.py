@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ _XML = re.compile(rb"(?:text/xml|application/xml|[^;]+\+xml)\Z")
 _VALIDATORS = (b"content-length", b"etag", b"last-modified", b"accept-ranges", b"content-md5", b"digest")
 _DIGESTS = (b"content-digest", b"repr-digest", b"unencoded-digest")
 _REPORTING = frozenset({b"nel", b"report-to", b"reporting-endpoints", b"speculation-rules"})
+_WATCHED = _REPORTING | {b"set-cookie", b"link", b"refresh"}
 _LINK = re.compile(rb"<([^>]*)>((?:[^,\"]|\"(?:\\.|[^\"\\])*\")*)")
 _REL = re.compile(rb";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^;,\s]*))", re.IGNORECASE)
 _ABSOLUTE = re.compile(rb"(?:https?:)?//[^\s\"'<>;,)]+", re.IGNORECASE)
@@ -118,9 +120,9 @@ class ResponseGate:
         self.status = int(message["status"])
         raw = [(bytes(key), bytes(value)) for key, value in message.get("headers", ())]
         content_type = headers.get(raw, b"content-type") or b""
-        essence = content_type.partition(b";")[0].strip().lower()
+        essence = _essence(content_type)
         raw = self._safe_headers(raw)
-        if essence == b"text/html" or essence in _SNIFFED or b"/" not in essence:
+        if essence == b"text/html" or _is_sniffed(essence):
             return self._on_page(message, raw, content_type, certain=essence == b"text/html")
         if _XML.match(essence):
             return self._on_xml(message, raw, content_type, essence)
@@ -307,6 +309,40 @@ class ResponseGate:
             {"type": "http.response.start", "status": 502, "headers": raw},
             {"type": "http.response.body", "body": body, "more_body": False},
         ]
+
+
+def needs_gate(start: Message) -> bool:
+    """Whether a response's first message shows anything for the gate to do: a page, or headers that set or fetch.
+
+    False for what most requests are answered with, so that it costs next to nothing. A request that carried denied
+    cookies is another reason for the gate, which this does not know.
+    """
+    raw = start.get("headers")
+    if start["type"] != "http.response.start" or not isinstance(raw, list | tuple):
+        return True
+    content_type = None
+    for key, value in raw:
+        name = bytes(key).lower()
+        if name in _WATCHED or (name == b"content-type" and content_type is not None):
+            return True
+        if name == b"content-type":
+            content_type = bytes(value)
+    return content_type is None or _may_be_page(content_type)
+
+
+@lru_cache(maxsize=256)
+def _may_be_page(content_type: bytes) -> bool:
+    essence = _essence(content_type)
+    return essence == b"text/html" or _is_sniffed(essence) or _XML.match(essence) is not None
+
+
+def _essence(content_type: bytes) -> bytes:
+    return content_type.partition(b";")[0].strip().lower()
+
+
+def _is_sniffed(essence: bytes) -> bool:
+    """Whether browsers look at the body to find out what it is."""
+    return essence in _SNIFFED or b"/" not in essence
 
 
 def _charset_label(content_type: bytes) -> str:
