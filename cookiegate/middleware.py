@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 from urllib.parse import quote
@@ -18,7 +18,7 @@ import ada_url
 from . import consent as consents
 from . import headers, record, signals
 from .assets import Assets
-from .endpoints import Visitor, VisitorPages
+from .endpoints import ReportDesk, Visitor, VisitorPages
 from .errors import PolicyError, Problem
 from .gate import Notices, Page, Readable, Resources, ResponseGate, Wall, hide_request_cookies, needs_gate
 from .gate.cookies import filter_set_cookies
@@ -38,6 +38,7 @@ _URL_CHARACTERS = "%/?:@!$&'()*+,;=[]|^{}`~-._"
 _LONGEST_TARGET = 4_000
 """So that the form that holds it stays below `endpoints.forms.MAX_FORM` even where each character takes three."""
 _SECURE = frozenset({"https", "wss"})
+_SIGHTINGS_EVERY = timedelta(minutes=1)
 _HANDSHAKES = frozenset({"websocket.accept", "websocket.http.response.start"})
 _UNGATED = frozenset({"http.response.push", "http.response.zerocopysend"})
 """ASGI extensions by which an app would send what the gate cannot read. Without them it takes the ordinary way."""
@@ -113,6 +114,8 @@ class CookieGate:
         self._wall = Wall(self.policy)
         self._readable = Readable(self.policy)
         self._standings = Standings(self.policy, self.keys)
+        self._desk = ReportDesk(self._resources, self.notices)
+        self._sightings_due = datetime.min.replace(tzinfo=UTC)
         self._pages = self._visitor_pages()
         self._prefix = self.policy.gate.prefix
 
@@ -131,6 +134,7 @@ class CookieGate:
         asked = self._ask(scope)
         if self._is_ours(scope["path"]):
             await self._pages(scope, receive, send, self._visitor(scope, asked))
+            self._keep_sightings(asked.now)
             return
         started = time.perf_counter()
         inner, denied = self._inner_scope(scope, asked)
@@ -144,6 +148,7 @@ class CookieGate:
             await gating(message)
 
         await self._app(inner, receive, gated_send)
+        self._keep_sightings(asked.now)
 
     def _gating(
         self, send: Send, scope: Scope, inner: Scope, asked: _Asked, *, denied: tuple[str, ...], started: float
@@ -209,6 +214,7 @@ class CookieGate:
 
     async def _settle(self) -> None:
         """Write out what is queued. The store is closed if it was opened here."""
+        self._put_sightings(self.clock())
         self._closed = self._place is not None
         await asyncio.to_thread(self.store.close if self._closed else self.store.flush)
 
@@ -218,8 +224,21 @@ class CookieGate:
             self.store = await asyncio.to_thread(open_store, self._place, clock=self.clock)
             self._pages, self._closed = self._visitor_pages(), False
 
+    def _keep_sightings(self, now: datetime) -> None:
+        """Add what was withheld to the store's counters: at most once a minute, not with every page."""
+        if now >= self._sightings_due and self._put_sightings(now):
+            self._sightings_due = now + _SIGHTINGS_EVERY
+
+    def _put_sightings(self, now: datetime) -> bool:
+        fresh = self.notices.drain()
+        for withheld, times in fresh.items():
+            sighting = record.sighting(self.policy, withheld, now)
+            if sighting is not None:
+                self.store.put_sighting(sighting, times)
+        return bool(fresh)
+
     def _visitor_pages(self) -> VisitorPages:
-        return VisitorPages(self.policy, self.store, self._assets, self._wall, self.keys)
+        return VisitorPages(self.policy, self.store, self._assets, self._wall, keys=self.keys, desk=self._desk)
 
     # -- the request ------------------------------------------------------------------------------------------------
 

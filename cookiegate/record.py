@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -366,7 +366,7 @@ def sighting(policy: Policy, withheld: Withheld, at: datetime) -> Sighting | Non
         return None
     rule = policy.cookie_rule(withheld.name) if withheld.what == "cookie" else None
     return Sighting(
-        hour=at.replace(minute=0, second=0, microsecond=0),
+        hour=at.astimezone(UTC).replace(minute=0, second=0, microsecond=0),
         layer=layer,
         what=withheld.what.removeprefix("wall: "),
         host=scrub_host(withheld.host),

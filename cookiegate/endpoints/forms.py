@@ -66,7 +66,7 @@ async def read_choice(raw: headers.RawHeaders, receive: Receive, policy: Policy)
         FormError: 400, 413 or 415, with what is wrong.
     """
     kind = (headers.get(raw, b"content-type") or b"").partition(b";")[0].strip().lower()
-    body = await _read_body(receive)
+    body = await read_body(receive, limit=MAX_FORM)
     if kind != b"application/x-www-form-urlencoded":
         raise FormError(415, "Send the form as application/x-www-form-urlencoded.")
     return parse_choice(body, policy)
@@ -115,8 +115,12 @@ def _fields(body: bytes) -> list[tuple[str, str]]:
         raise FormError(400, "Nothing was saved: the form cannot be read.") from error
 
 
-async def _read_body(receive: Receive) -> bytes:
-    """The body, if it is as small as a choice is. A larger one is read and dropped, so that the answer arrives."""
+async def read_body(receive: Receive, *, limit: int) -> bytes:
+    """The body, if it has no more than ``limit`` bytes. A larger one is read and dropped, so that the answer arrives.
+
+    Raises:
+        FormError: 400 where the connection ended first, 413 where it is larger.
+    """
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -125,10 +129,10 @@ async def _read_body(receive: Receive) -> bytes:
             raise FormError(400, "Nothing was saved: the connection ended before the form did.")
         piece = message.get("body", b"")
         size += len(piece)
-        if size <= MAX_FORM:
+        if size <= limit:
             pieces.append(piece)
         if size > _MAX_DRAINED or not message.get("more_body", False):
             break
-    if size > MAX_FORM:
-        raise FormError(413, f"Nothing was saved: a choice takes less than {MAX_FORM} bytes.")
+    if size > limit:
+        raise FormError(413, f"Nothing was saved: a choice takes less than {limit} bytes.")
     return b"".join(pieces)

@@ -16,13 +16,14 @@ from .. import headers
 from ..assets import CACHE_CONTROL, Assets
 from ..consent import Consent
 from ..errors import FormError, StoreError
-from ..gate import Wall, expire_cookies
+from ..gate import REPORTS, Wall, expire_cookies
 from ..lawful import UNANSWERED, Verdict, decide, is_expired
 from ..policy import Policy
 from ..record import ConsentRecord, scrub_path
 from ..signals import Signals
 from ..store import Store
 from .forms import ChoiceForm, check_same_origin, local_target, read_choice
+from .reports import ReportDesk
 
 _LOG = logging.getLogger("cookiegate.choices")
 _COOKIE_CAP = timedelta(days=400)
@@ -65,7 +66,7 @@ class Answer:
     async def send(self, send: Send, *, method: str) -> None:
         """Send it; without its body where that was not asked for."""
         raw = list(self.headers)
-        if self.status != 304:  # it has no body, and the length would be that of the page's (RFC 9110 8.6)
+        if self.status not in {204, 304}:  # they have no body; a 304's length would be the page's (RFC 9110 8.6)
             raw.append((b"content-length", b"%d" % len(self.body)))
         body = b"" if method == "HEAD" else self.body
         await send({"type": "http.response.start", "status": self.status, "headers": raw})
@@ -75,12 +76,15 @@ class Answer:
 class VisitorPages:
     """Answers requests below the prefix. Holds only what never changes while the process runs."""
 
-    def __init__(self, policy: Policy, store: Store, assets: Assets, wall: Wall, keys: tuple[bytes, ...]) -> None:
+    def __init__(
+        self, policy: Policy, store: Store, assets: Assets, wall: Wall, *, keys: tuple[bytes, ...], desk: ReportDesk
+    ) -> None:
         self._policy = policy
         self._store = store
         self._assets = assets
         self._wall = wall
         self._keys = keys
+        self._desk = desk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, visitor: Visitor) -> None:
         """Answer one request whose path is the prefix or below it."""
@@ -100,6 +104,8 @@ class VisitorPages:
         method = scope["method"]
         if name == "choices" and method == "POST":
             return await self._choose(scope, receive, visitor)
+        if name == REPORTS:
+            return await self._report(scope, receive, visitor)
         if method not in {"GET", "HEAD"}:
             return self._not_allowed(visitor, b"GET, HEAD, POST" if name == "choices" else b"GET, HEAD")
         if name == "choices":
@@ -144,6 +150,12 @@ class VisitorPages:
         if b"gzip" in headers.quality_list(headers.get(scope["headers"], b"accept-encoding") or b""):
             return Answer(200, file.gzip, [*raw, (b"content-encoding", b"gzip")])
         return Answer(200, file.body, raw)
+
+    async def _report(self, scope: Scope, receive: Receive, visitor: Visitor) -> Answer:
+        if scope["method"] != "POST":
+            return self._not_allowed(visitor, b"POST")
+        status = await self._desk.take(scope["headers"], receive, host=visitor.host, now=visitor.now)
+        return Answer(status, b"", [(b"cache-control", b"no-store")])
 
     # -- choosing ---------------------------------------------------------------------------------------------------
 
