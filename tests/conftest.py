@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, settings
 from http_samples import client, sample_policy, sample_site
+from hypothesis import HealthCheck, settings
 from starlette.applications import Starlette
 
 from cookiegate import CookieGate, Policy

@@ -14,7 +14,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cookiegate"
 ORDER = (
     *("errors", "headers", "cookies", "policy", "signals", "consent", "lawful", "gate", "record", "store"),
-    *("reports", "exports", "assets", "preview", "endpoints", "middleware", "__init__", "demo", "cli", "__main__", "testing"),
+    *("reports", "exports", "assets", "preview", "endpoints", "middleware", "__init__"),
+    *("demo", "cli", "__main__", "testing"),
 )
 """Lowest first. ``__init__`` is the package's own: only what stands on the public interface may import it."""
 EDGES = {"click": {"cli"}, "uvicorn": {"demo", "cli"}}

@@ -96,9 +96,9 @@ def test_what_is_allowed_is_untouched(policy: Policy) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'<!DOCTYPE html [<!ENTITY e "<script src=\'//t.example/x\'/>">]><html>&e;</html>',
+        b"<!DOCTYPE html [<!ENTITY e \"<script src='//t.example/x'/>\">]><html>&e;</html>",
         b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "x" [<!ATTLIST image href CDATA "//t.example/x">]><svg/>',
-        b'<svg xmlns="http://www.w3.org/2000/svg" xmlns:l="http://www.w3.org/1999/xlink"><image l:href="//t.example"/></svg>',
+        b'<svg xmlns:l="http://www.w3.org/1999/xlink"><image l:href="//t.example"/></svg>',
     ],
 )
 def test_a_document_that_redefines_its_meaning_is_refused(policy: Policy, body: bytes) -> None:
