@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shlex
 import shutil
+import sys
 import socket
 import subprocess
 import tempfile
@@ -109,7 +110,9 @@ def _announce(stage: Stage) -> None:
     click.secho("\nMorrow Light, a demonstration site behind cookiegate\n", bold=True)
     click.echo(f"  Site    {click.style(stage.site, underline=True)}")
     click.echo(f"  Store   {stage.store}")
-    click.echo(f"          cookiegate export consents --store {shlex.quote(stage.store)}")
+    # Started by scripts/demo, the command is not on the path: show the one that runs now.
+    command = "cookiegate" if shutil.which("cookiegate") else sys.argv[0]
+    click.echo(f"          {command} export consents --store {shlex.quote(stage.store)}")
     click.echo(NOTE)
     click.echo(f"  {shlex.join(stage.browser())}\n")
     if stage.certificate is None:
