@@ -12,7 +12,9 @@ from http_samples import client, sample_policy, sample_site
 from hypothesis import HealthCheck, settings
 from starlette.applications import Starlette
 
-from cookiegate import CookieGate, Policy
+from cookiegate import CookieGate, Policy, middleware
+from cookiegate.assets import Assets
+from cookiegate.gate import Resources
 from cookiegate.store import Store, open_store
 from cookiegate.testing import FrozenClock
 
@@ -27,7 +29,7 @@ def clock() -> FrozenClock:
     return FrozenClock()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def policy() -> Policy:
     """Three purposes to choose among, two services, two cookies of the site's own, usage data."""
     return sample_policy()
@@ -47,12 +49,24 @@ def site(tmp_path: Path) -> Starlette:
     return sample_site(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def made_once(policy: Policy) -> tuple[Assets, Resources]:
+    """What a gate makes of a policy when it starts: most of the time that a small test would take."""
+    return Assets(policy), Resources(policy)
+
+
 @pytest.fixture
-def gate_of(policy: Policy, store: Store, clock: FrozenClock) -> Callable[..., CookieGate]:
+def gate_of(
+    policy: Policy, store: Store, clock: FrozenClock, made_once: tuple[Assets, Resources]
+) -> Callable[..., CookieGate]:
     """Puts any app behind a gate; further arguments are `CookieGate`'s."""
 
     def make(app: Any, **options: Any) -> CookieGate:
-        return CookieGate(app, **{"policy": policy, "store": store, "clock": clock, **options})
+        with pytest.MonkeyPatch.context() as patch:
+            if not options:
+                patch.setattr(middleware, "Assets", lambda _, **__: made_once[0])
+                patch.setattr(middleware, "Resources", lambda _: made_once[1])
+            return CookieGate(app, **{"policy": policy, "store": store, "clock": clock, **options})
 
     return make
 

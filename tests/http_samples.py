@@ -6,13 +6,15 @@ Run as a module by uvicorn (``http_samples:app``), it is the site behind its gat
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -276,14 +278,20 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *options: str, **environment: str) -> Iterator[Served]:
-    """The site behind its gate, with its store and its log in a folder."""
+def served(folder: Path, *options: str, under: Sequence[str] = (), **environment: str) -> Iterator[Served]:
+    """The site behind its gate, with its store and its log in a folder.
+
+    Args:
+        options: uvicorn's.
+        under: a command that runs the server's.
+        environment: ``ROOM`` limits the size of files, in bytes; ``DEBUG`` logs all there is to log.
+    """
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     paths = [str(Path(__file__).parent), str(Path(cookiegate.__file__).parents[1])]
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "http_samples:app", "--port", str(port), "--no-access-log", *options],
+            [*under, sys.executable, "-m", "uvicorn", "http_samples:app", "--port", str(port), *options],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
             stdout=log,
@@ -317,4 +325,15 @@ def __getattr__(name: str) -> CookieGate:
     """``app``, made when a server asks for it and not when a test imports this module."""
     if name != "app":
         raise AttributeError(name)
-    return CookieGate(sample_site(), policy=sample_policy(), store=os.environ.get("STORE", "cookiegate.db"))
+    if "DEBUG" in os.environ:
+        logging.basicConfig(level=logging.DEBUG)
+    gate = CookieGate(sample_site(), policy=sample_policy(), store="cookiegate.db")
+    if "ROOM" in os.environ:
+        _limit_files(int(os.environ["ROOM"]))
+    globals()["app"] = gate
+    return gate
+
+
+def _limit_files(room: int) -> None:
+    """From now on, no file of this process may grow beyond ``room`` bytes: as a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))

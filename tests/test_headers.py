@@ -96,6 +96,27 @@ def test_cookie_pairs_lose_no_byte_but_separators(values: list[bytes]) -> None:
     assert b"".join(pairs).translate(None, b"; \t") == plain
 
 
+@given(st.binary(max_size=60) | st.from_regex(rb"([ab_]=[x= \t]{0,3}(; |;|,)?){0,4}", fullmatch=True))
+def test_the_usual_cookies_are_the_same_cookies(header: bytes) -> None:
+    """The fast reading is either the same as the careful one or none."""
+    usual = headers.usual_cookies(header)
+    pairs = headers.cookie_pairs([(b"cookie", header)])
+    if usual is not None:
+        assert [name for name, _ in pairs] == [name.decode() for name in usual]
+        values = {name: value.decode("latin-1").strip(" \t") for name, value in usual.items()}
+        assert all(headers.cookie_values([(b"cookie", header)], name.decode()) == [values[name]] for name in usual)
+
+
+@pytest.mark.parametrize("header", [b"a=1", b"a=1; b=2", b"_ga=GA1.1.2; __Host-x=; c=d=e", b""])
+def test_what_browsers_send_is_usual(header: bytes) -> None:
+    assert headers.usual_cookies(header) is not None
+
+
+@pytest.mark.parametrize("header", [b"a=1;b=2", b"a=1; a=2", b"a", b"=a", b"a=1;", b"a =1", b" a=1", b"a=1;  b=2"])
+def test_what_else_is_sent_is_not(header: bytes) -> None:
+    assert headers.usual_cookies(header) is None
+
+
 def test_long_headers_cost_little() -> None:
     started = time.perf_counter()
     headers.quality_list(b"a;q=0.1," * 8_000)

@@ -10,8 +10,8 @@ from http_samples import CHOOSABLE, sample_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookiegate.consent import Consent, new_id
-from cookiegate.lawful import REASONS, UNANSWERED, decide, is_expired
+from cookiegate.consent import Consent, new_id, read, write
+from cookiegate.lawful import REASONS, UNANSWERED, Standings, decide, is_expired
 from cookiegate.policy import Basis, Period, Policy, Purpose, parse_policy
 from cookiegate.signals import Signals
 
@@ -239,6 +239,45 @@ def test_a_verdict_is_coherent(said: Signals, choice: Consent | None) -> None:
 def test_time_grants_nothing(said: Signals, choice: Consent | None, later: timedelta) -> None:
     now, then = decide(POLICY, said, choice, NOON), decide(POLICY, said, choice, NOON + later)
     assert then.allowed <= now.allowed
+
+
+# Remembered -----------------------------------------------------------------------------------------------------------
+
+KEY = b"k" * 32
+values = consents.map(lambda choice: "garbage" if choice is None else write(choice, [KEY]))
+
+
+@given(st.data())
+def test_what_is_remembered_is_what_would_be_decided(data: st.DataObject) -> None:
+    """One memory asked again and again, at moments that go back and forth, for cookies good and bad."""
+    standings = Standings(POLICY, [KEY], limit=2)
+    known = data.draw(st.lists(values, min_size=1, max_size=4))
+    for _ in range(data.draw(st.integers(1, 12))):
+        sent = data.draw(st.lists(st.sampled_from(known), max_size=3))
+        said = data.draw(signals)
+        now = data.draw(st.datetimes(datetime(2024, 12, 1), datetime(2028, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+        standing = standings.of(sent, gpc=said.gpc, dnt=said.dnt, now=now)
+        choices = [choice for value in sent if (choice := read(value, [KEY], now)) is not None]
+        choice = max(choices, key=lambda one: one.decided_at, default=None)
+        assert standing.consent == choice
+        assert standing.verdict == decide(POLICY, said, choice, now)
+        assert standing.allowed == standing.verdict.allowed
+
+
+def test_a_remembered_choice_ends_at_its_moment() -> None:
+    standings = Standings(POLICY, [KEY])
+    value = write(consent(), [KEY])
+    end = POLICY.consent.lifetime.after(NOON)
+    moments = [NOON - timedelta(minutes=6), NOON, end - timedelta(microseconds=1), end, NOON]
+    found = [standings.of([value], gpc=False, dnt=False, now=now).verdict.reason("analytics") for now in moments]
+    assert found == ["unknown", "granted", "granted", "expired", "granted"]
+
+
+def test_values_that_are_too_long_are_not_remembered() -> None:
+    standings = Standings(POLICY, [KEY], limit=10)
+    for number in range(50):
+        standings.of([f"{number}" * 10_000], gpc=False, dnt=False, now=NOON)
+    assert standings._verified.cache_info().currsize == 0
 
 
 def test_a_site_with_nothing_to_ask_asks_nothing() -> None:
