@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 RawHeaders = Iterable[tuple[bytes, bytes]]
 HeaderList = list[tuple[bytes, bytes]]
 
-_USUAL_PAIR = re.compile(rb"(?:\A|; )([!#$%&'*+.^_`|~0-9A-Za-z-]+)=([^;]*)")
+_USUAL_PAIR = re.compile(rb"(?:\A|; )([!#$%&'*+.^_`|~0-9A-Za-z-]++)=([^;]*+)")
 
 
 def get_all(raw: RawHeaders, name: bytes) -> Iterator[bytes]:
@@ -91,11 +91,12 @@ def cookie_pairs(raw: RawHeaders) -> list[tuple[str, bytes]]:
 
 
 def usual_cookies(header: bytes) -> dict[bytes, bytes] | None:
-    """The cookies of a header that is written as every browser writes it, name to value; None for any other.
+    """The cookies of a header as browsers mostly write it, name to value, found fast; None for any other.
 
-    None does not mean that it is wrong: `cookie_pairs` reads all of them, and a name that is there twice.
+    None does not mean that it is wrong: `cookie_pairs` reads every header, and names that are there twice.
     """
     cookies = dict(_USUAL_PAIR.findall(header))
+    # Each pair that was found begins the header or stands behind a semicolon: so these are all there are.
     return cookies if len(cookies) == header.count(b";") + 1 or not header else None
 
 

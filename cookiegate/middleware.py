@@ -148,7 +148,8 @@ class CookieGate:
             await gating(message)
 
         await self._app(inner, receive, gated_send)
-        self._keep_sightings(asked.now)
+        if gating is not send:
+            self._keep_sightings(asked.now)
 
     def _gating(
         self, send: Send, scope: Scope, inner: Scope, asked: _Asked, *, denied: tuple[str, ...], started: float
@@ -291,7 +292,7 @@ class CookieGate:
         denied: tuple[str, ...] = ()
         if not self._observing:
             standing = asked.standing
-            if asked.cookies is None or not self._readable.all(asked.cookies, standing.verdict, standing.allowed):
+            if asked.cookies != {} and not self._readable.all(asked.cookies, standing.verdict, standing.allowed):
                 raw, denied = hide_request_cookies(raw, self.policy, standing.verdict, note=self.notices)
             if asked.conditional and _wants_page(raw):
                 # The app's validators and ranges are those of the ungated page.
@@ -352,7 +353,7 @@ class CookieGate:
         )
 
     def _is_ours(self, path: str) -> bool:
-        return path == self._prefix or path.startswith(self._prefix + "/")
+        return path.startswith(self._prefix) and path[len(self._prefix) :][:1] in {"", "/"}
 
     @property
     def _observing(self) -> bool:

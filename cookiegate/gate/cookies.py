@@ -82,8 +82,13 @@ class Readable:
         self._policy = policy
         self._known: Callable[[frozenset[str]], set[bytes]] = lru_cache(maxsize=64)(lambda _: set())
 
-    def all(self, names: Iterable[bytes], verdict: Verdict, allowed: frozenset[str]) -> bool:
-        """Whether each of these may be read by a visitor whose verdict allows just the purposes ``allowed``."""
+    def all(self, names: Iterable[bytes] | None, verdict: Verdict, allowed: frozenset[str]) -> bool:
+        """Whether each of these may be read by a visitor whose verdict allows just the purposes ``allowed``.
+
+        False where the names are not known (None).
+        """
+        if names is None:
+            return False
         known = self._known(allowed)
         return known.issuperset(names) or all(self._is_readable(name, verdict, known) for name in names)
 

@@ -179,7 +179,8 @@ class ResponseGate:
         return withheld is not None
 
     def _walled(self, raw: headers.HeaderList) -> headers.HeaderList:
-        return [*raw, *self._page.wall.headers(self._page.verdict, self._page.host)]
+        page = self._page
+        return [*raw, *page.wall.headers(page.verdict, page.host, secure=page.signals.secure)]
 
     # -- pages ------------------------------------------------------------------------------------------------------
 
@@ -322,12 +323,16 @@ def needs_gate(start: Message) -> bool:
         return True
     content_type = None
     for key, value in raw:
-        name = bytes(key).lower()
-        if name in _WATCHED or (name == b"content-type" and content_type is not None):
+        if type(key) is not bytes:
+            return True
+        name = key.lower()
+        if name in _WATCHED:
             return True
         if name == b"content-type":
-            content_type = bytes(value)
-    return content_type is None or _may_be_page(content_type)
+            if content_type is not None:
+                return True
+            content_type = value
+    return type(content_type) is not bytes or _may_be_page(content_type)
 
 
 @lru_cache(maxsize=256)
