@@ -26,7 +26,7 @@ class Wall:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._reports = f"{policy.gate.prefix}/{REPORTS}"
+        self._reports = f"{policy.gate.prefix}/{REPORTS}".encode("ascii")
         self._value = lru_cache(maxsize=512)(self._build)
 
     @property
@@ -41,13 +41,19 @@ class Wall:
             return None
         return self._value(self._open(verdict), host)
 
-    def headers(self, verdict: Verdict, host: str) -> HeaderList:
-        """What a page of ``host`` is sent with: the policy, and where to report; nothing where the wall is off."""
+    def headers(self, verdict: Verdict, host: str, *, secure: bool) -> HeaderList:
+        """What a page of ``host`` is sent with: the policy, and where to report; nothing where the wall is off.
+
+        A browser that knows ``report-to`` ignores ``report-uri`` beside it, but takes the endpoints of the Reporting
+        API from HTTPS only. So a page in plain HTTP, as in development, names the older one alone.
+        """
         value = self.header(verdict, host)
         if value is None:
             return []
         name = b"content-security-policy" if self.enforced else b"content-security-policy-report-only"
-        return [(name, value), (b"reporting-endpoints", f'cg="{self._reports}"'.encode("ascii"))]
+        if not secure:
+            return [(name, value)]
+        return [(name, value + b"; report-to cg"), (b"reporting-endpoints", b'cg="%s"' % self._reports)]
 
     def reload_needed(self, before: frozenset[str], after: frozenset[str]) -> bool:
         """Whether a page sent under ``before`` must be fetched again to show what ``after`` allows.
@@ -73,8 +79,8 @@ class Wall:
         for service in self._policy.services:
             if service.purpose in purposes:
                 sources += (source for pattern in service.hosts for source in _sources(pattern))
-        allowed = " ".join(dict.fromkeys(sources))
-        return f"default-src {allowed}; report-uri {self._reports}; report-to cg".encode("ascii")
+        allowed = " ".join(dict.fromkeys(sources)).encode("ascii")
+        return b"default-src %s; report-uri %s" % (allowed, self._reports)
 
 
 def _own_hosts(policy: Policy, host: str) -> Iterator[str]:
