@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import shlex
 import shutil
-import sys
 import socket
 import subprocess
+import sys
 import tempfile
 import webbrowser
 from contextlib import suppress
