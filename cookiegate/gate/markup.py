@@ -123,7 +123,7 @@ class Attribute:
 class Tag:
     """A start tag, read lazily and edited in place: bytes that no edit names stay as they are."""
 
-    __slots__ = ("_edits", "_name_end", "attributes", "name", "raw", "self_closing")
+    __slots__ = ("_by_name", "_edits", "_name_end", "attributes", "name", "raw", "self_closing")
 
     def __init__(self, raw: bytes, name: bytes, *, local: bool = False) -> None:
         """``local`` takes a namespace prefix off the name, which only XML has."""
@@ -132,15 +132,15 @@ class Tag:
         self.name = (name.rpartition(b":")[2] if local else name).lower().decode("latin-1")
         self.attributes = tuple(_attributes(raw, 1 + len(name)))
         self.self_closing = raw.endswith(b"/>") and not _ends_in_unquoted_slash(self.attributes, len(raw))
-        self._edits: list[tuple[int, int, bytes]] = []
+        self._by_name: dict[bytes, list[Attribute]] = {}
+        for attribute in self.attributes:
+            self._by_name.setdefault(attribute.name, []).append(attribute)
+        self._edits: dict[tuple[int, int, bytes], None] = {}  # in the order made
 
     def raw_value(self, name: str) -> bytes | None:
         """The undecoded value of the first attribute of this name; duplicates are ignored (13.2.5.33)."""
-        wanted = name.encode()
-        for attribute in self.attributes:
-            if attribute.name == wanted:
-                return attribute.value if attribute.value is not None else b""
-        return None
+        found = self._by_name.get(name.encode("latin-1"))
+        return None if found is None else found[0].value or b""
 
     def get(self, name: str) -> str | None:
         """The value of the first attribute of this name with character references decoded, or None."""
@@ -153,28 +153,26 @@ class Tag:
 
     def neutralise(self, *names: str) -> None:
         """Rename every attribute of these names, duplicates too, so that the browser keeps but does not use it."""
-        wanted = {name.encode() for name in names}
-        for attribute in self.attributes:
-            if attribute.name in wanted:
+        for name in names:
+            key = name.encode("latin-1")
+            for attribute in self._by_name.get(key, ()):
                 # `xlink:href` may not stand in a dataset key as it is; a colon becomes a hyphen.
-                safe = b"data-cg-" + attribute.name.replace(b":", b"-")
-                edit = (attribute.start, attribute.start + len(attribute.name), safe)
-                if edit not in self._edits:
-                    self._edits.append(edit)
+                safe = b"data-cg-" + key.replace(b":", b"-")
+                self._edits[attribute.start, attribute.start + len(key), safe] = None
 
     def lead(self, attributes: bytes) -> None:
         """Insert attributes right behind the tag's name, where they win over later ones of the same name."""
-        self._edits.append((self._name_end, self._name_end, b" " + attributes))
+        self._edits[self._name_end, self._name_end, b" " + attributes] = None
 
     def replace_value(self, name: str, value: bytes) -> None:
         """Give the first attribute of this name a new value, quoted and escaped here."""
-        wanted = name.encode()
-        attribute = next(attribute for attribute in self.attributes if attribute.name == wanted)
-        self._edits.append((attribute.start, attribute.end, wanted + b'="' + escape_value(value) + b'"'))
+        key = name.encode("latin-1")
+        attribute = self._by_name[key][0]
+        self._edits[attribute.start, attribute.end, key + b'="' + escape_value(value) + b'"'] = None
 
     def open_up(self) -> bytes:
         """Take the slash from ``<name/>``; return the end tag that then has to follow."""
-        self._edits.append((len(self.raw) - 2, len(self.raw) - 1, b""))
+        self._edits[len(self.raw) - 2, len(self.raw) - 1, b""] = None
         return b"</" + self.raw[1 : self._name_end] + b">"
 
     def edited(self) -> bytes:

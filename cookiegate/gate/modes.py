@@ -22,15 +22,18 @@ class Ignored:
 
     There are three such places: a ``select``, to browsers older than the customisable one; a page of framesets; and a
     template that begins with a ``col``, whose insertion mode "in column group" only the template's end leaves.
+
+    Attributes:
+        unbalanced: something was closed that was not opened here, or cannot be closed here.
     """
 
-    __slots__ = ("_doubts", "_frameset", "_levels", "stray_end")
+    __slots__ = ("_doubts", "_frameset", "_levels", "unbalanced")
 
     def __init__(self) -> None:
         self._levels = [_Level()]
         self._doubts = 0
         self._frameset = False
-        self.stray_end = False
+        self.unbalanced = False
 
     def __bool__(self) -> bool:
         return self._frameset or self._doubts > 0
@@ -65,11 +68,11 @@ class Ignored:
         """Account for an end tag that is read by the rules for HTML."""
         level = self._levels[-1]
         if name == "select":
-            self.stray_end |= not level.selects
+            self.unbalanced |= not level.selects
             self._doubts -= level.selects > 0
             level.selects -= level.selects > 0
         elif name == "template":
-            self.stray_end |= not self.in_template
+            self.unbalanced |= not self.in_template
             if self.in_template:
                 self._levels.pop()
                 self._doubts -= level.selects + level.columns

@@ -54,9 +54,18 @@ class Scanner:
             cannot stand in a head. Empty for fragments.
         keep: drop nothing, even where it is unclear: for watching only.
         strict: browsers may read the very beginning in two ways already.
+        noscript: this is the content of a ``noscript``, within which no other can close.
     """
 
-    def __init__(self, handler: Handler, *, insert: bytes = b"", keep: bool = False, strict: bool = False) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        insert: bytes = b"",
+        keep: bool = False,
+        strict: bool = False,
+        noscript: bool = False,
+    ) -> None:
         self._handler = handler
         self._insert = insert
         self._keep = keep
@@ -67,6 +76,8 @@ class Scanner:
         self._foreign = ForeignStack()
         self._ignored = Ignored()
         self._born_strict = strict
+        self._opens_sections = False
+        self._in_noscript = noscript
         self._retry_at = 0
         self._closing = False
 
@@ -95,7 +106,7 @@ class Scanner:
     def settled(self) -> bool:
         """Whether the input so far opened nothing that it did not close, nor closed what it did not open."""
         doubt = self._foreign or self._foreign.doubtful or self._ignored
-        modes = self._ignored.in_template or self._ignored.stray_end
+        modes = self._ignored.in_template or self._ignored.unbalanced
         return self._state == self._data and not self._more and not doubt and not modes
 
     # -- the machine ------------------------------------------------------------------------------------------------
@@ -185,15 +196,19 @@ class Scanner:
 
         What is opened up is markup in every reading, and judged as such.
         """
-        end = self._buffer.find(b"]]>", self._at)
-        if end < 0 and not self._closing and not self._strict:
-            return False
         start = self._at + len(_CDATA)
-        if self._strict or not _is_text_anyway(bytes(self._buffer[start : end if end >= 0 else None])):
+        if self._strict or self._opens_sections:
             self._out.append(self._dropped("CDATA section", _CDATA))
             self._at = start
-        else:
-            self._emit_to(end + 3 if end >= 0 else len(self._buffer))
+            return True
+        end = self._buffer.find(b"]]>", self._at)
+        if end < 0 and not self._closing:
+            return False
+        end = end if end >= 0 else len(self._buffer)
+        # Once one had to be opened up, all are: a section within a section is not looked for its end again and again.
+        self._opens_sections = not _is_text_anyway(bytes(self._buffer[start:end]))
+        if not self._opens_sections:
+            self._emit_to(min(end + 3, len(self._buffer)))
         return True
 
     # -- tags -------------------------------------------------------------------------------------------------------
@@ -203,7 +218,10 @@ class Scanner:
         self._before_content(tag.name)
         self._at = match.end()
         foreign = self._foreign.open(tag)
-        if tag.name in _RAW and (self._strict or (foreign and tag.name != "plaintext")):
+        if tag.name == "noscript" and self._in_noscript:
+            self._ignored.unbalanced = True
+            self._out.append(self._handler.start(tag, foreign=True))
+        elif tag.name in _RAW and (self._strict or (foreign and tag.name != "plaintext")):
             self._doubtful_start(tag, foreign=foreign)
         elif tag.name in _RAW and not foreign:
             self._text_element(tag)
@@ -343,7 +361,7 @@ class Scanner:
 
     def _noscript_done(self, tag: Tag, text: bytes) -> None:
         """Text to a browser with scripting, markup to one without: safe only if it is closed in itself."""
-        inner = Scanner(self._handler, keep=self._keep, strict=self._strict)
+        inner = Scanner(self._handler, keep=self._keep, strict=self._strict, noscript=True)
         gated = inner.feed(text)
         settled = inner.settled
         gated += inner.close()

@@ -1,0 +1,108 @@
+"""One small policy, and the shortest way through the gate: what the tests in here stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+
+from cookiegate.gate.elements import Elements, Observer
+from cookiegate.gate.resources import Decider, Resources, Withheld
+from cookiegate.gate.scanner import Scanner
+from cookiegate.lawful import Verdict
+from cookiegate.policy import Basis, Controller, CookieRule, GateRules, HostPattern, Policy, Purpose, Service, Site
+from cookiegate.preview import verdict_for
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+PAGE = "https://www.site.example/dir/page?q=1"
+
+
+def service(identity: str, purpose: str, *hosts: str, signatures: tuple[str, ...] = ()) -> Service:
+    """A service that claims hosts, each with or without a path."""
+    patterns = [host.partition("/") for host in hosts]
+    claimed = tuple(HostPattern(host, f"/{path}" if slash else "") for host, slash, path in patterns)
+    return Service(identity, identity.title(), "P", "DE", purpose, hosts=claimed, signatures=signatures)
+
+
+POLICY = Policy(
+    site=Site(name="A site", policy_version="1", hosts=("www.site.example",)),
+    controller=Controller("A site", "privacy@site.example"),
+    purposes=(
+        Purpose("necessary", Basis.LEGITIMATE_INTERESTS, necessary=True),
+        Purpose("analytics", Basis.CONSENT),
+        Purpose("marketing", Basis.CONSENT),
+    ),
+    services=(
+        service("t", "marketing", "t.example", signatures=("t_track(",)),
+        service("a", "analytics", "a.example", "xn--bcher-kva.example"),
+        service("n", "necessary", "n.example"),
+        service("maps", "marketing", "many.example/maps"),
+        service("many", "necessary", "many.example"),
+    ),
+    known=(service("k", "analytics", "k.example", signatures=("k_init(",)),),
+    cookies=(
+        CookieRule("session", "session", "necessary"),
+        CookieRule("_t", "persistent", "marketing", service="t"),
+        CookieRule("_a_*", "persistent", "analytics", service="a"),
+    ),
+    gate=GateRules(first_party=("static.site-cdn.example",)),
+)
+"""``t.example`` waits for marketing, ``a.example`` for analytics; ``k.example`` is known but not declared."""
+
+
+@cache
+def verdict(*grants: str) -> Verdict:
+    """What follows for a visitor who granted these purposes, or "all"."""
+    return verdict_for(POLICY, grants, NOW)
+
+
+RESOURCES = Resources(POLICY)
+
+
+class Placeholders:
+    """Stands in for the visitor's layer; as inconvenient to the parser as the real placeholder."""
+
+    def placeholder(self, *, purpose: str, service: str, host: str, kind: str, width: str, height: str) -> bytes:
+        parts = " ".join((purpose, service, host, kind, width, height))
+        return f"<span data-cg-for>{parts}<svg></svg><b>!</b><button>go</button></span>".encode()
+
+
+@dataclass
+class Gated:
+    """What came out of the gate, and what it noted."""
+
+    html: bytes
+    notes: list[Withheld] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return self.html.decode("utf-8", "surrogateescape")
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether something was dropped because browsers may read it in two ways."""
+        return any(note.what.startswith("ambiguous") for note in self.notes)
+
+
+def scan(
+    page: bytes | str,
+    *grants: str,
+    url: str = PAGE,
+    placeholders: bool = False,
+    observe: bool = False,
+    insert: bytes = b"",
+    pieces: Iterable[bytes] | None = None,
+) -> Gated:
+    """Send a page, or its ``pieces``, through the scanner with the rules of `POLICY`."""
+    data = page.encode() if isinstance(page, str) else page
+    gated = Gated(b"")
+    elements = Elements(
+        Decider(RESOURCES, verdict(*grants), url=url),
+        placeholders=Placeholders() if placeholders else None,
+        note=gated.notes.append,
+    )
+    scanner = Scanner(Observer(elements) if observe else elements, insert=insert, keep=observe)
+    out = [scanner.feed(piece) for piece in (pieces if pieces is not None else [data])]
+    gated.html = b"".join([*out, scanner.close()])
+    return gated
