@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -31,7 +32,7 @@ _PLAINLY_OWN = re.compile(r"(?:[A-Za-z0-9_.~%-]+(?:[/?#]|\Z)|/(?![/\\\t\n\r])|[?
 
 _LONGEST_HOST = 253
 _LONGEST_CACHED_URL = 1024
-_LONGEST_CACHED_CODE = 32 * 1024
+_MOST_SCRIPTS = 4096
 _MOST_BASES = 4
 
 
@@ -217,11 +218,21 @@ class InlineIndex:
         self._hosts = _index(_claims(services))
         self._signatures = tuple((signature, service) for service in services for signature in service.signatures)
         self._any = any_of({signature for signature, _ in self._signatures})
-        self._cached = lru_cache(maxsize=1024)(self._services_in)
+        self._ends = frozenset(host.rpartition(".")[2] for host in self._hosts)
+        self._found: dict[bytes, tuple[Service, ...]] = {}
 
     def services_in(self, text: str) -> tuple[Service, ...]:
-        """The services that a script belongs to, or speaks to."""
-        return self._services_in(text) if len(text) > _LONGEST_CACHED_CODE else self._cached(text)
+        """The services that a script belongs to, or speaks to.
+
+        They are remembered by the script's digest: scripts are long, and some hold what belongs to one visitor.
+        """
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        found = self._found.get(digest)
+        if found is None:
+            if len(self._found) >= _MOST_SCRIPTS:
+                self._found.clear()
+            found = self._found[digest] = self._services_in(text)
+        return found
 
     def _services_in(self, text: str) -> tuple[Service, ...]:
         found = {service.id: service for service in self._by_signature(text)}
@@ -239,6 +250,8 @@ class InlineIndex:
     def _by_host(self, text: str) -> Iterator[Service]:
         """Services one of whose hosts the script names. A path pattern counts only with its path right behind."""
         for match in self._HOST.finditer(text):
+            if match.group().rpartition(".")[2] not in self._ends:
+                continue  # most are no hosts but what scripts are made of, such as `window.location`
             path = text[match.end() : match.end() + 80]
             for parent in _parents(match.group().rstrip(".")):
                 claims = self._hosts.get(parent)
