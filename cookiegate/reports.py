@@ -1,4 +1,4 @@
-"""Page views, visits and the consent rate of a period, as values, text and JSON.
+"""Page views, visits and the consent rate of a period, and what was withheld in it, as values, text and JSON.
 
 What is known of whom differs, and every figure says which: page views are counted for everybody, visits and browsers
 only for visitors who allowed it, and the consent rate only for visitors who chose.
@@ -7,14 +7,20 @@ only for visitors who allowed it, and the consent rate only for visitors who cho
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .store import Named, Store
+from .gate import Withheld, cures
+from .policy import load_catalogue
+from .store import Blocked, Named, Store
 
 _WIDTH = 44
 _LONGEST_NAME = 60
+_MOST_BLOCKED = 100
+_BLOCKED_TITLES = ("times", "layer", "what", "host or cookie", "service", "purpose")
+_ADVICE = """To declare what is undeclared, in the policy file. First make sure that the site means to use it:
+what the wall kept out is known from browsers' reports alone, and anybody can send one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +149,13 @@ def as_json(report: Report) -> dict[str, Any]:
 
 def as_text(report: Report) -> str:
     """The report for people, in aligned columns."""
-    return "\n".join((*_heading(report), *_views(report), *_visits(report), *_choices(report), *_tops(report)))
+    return "\n".join(
+        (*_heading(report.since, report.until), *_views(report), *_visits(report), *_choices(report), *_tops(report))
+    )
 
 
-def _heading(report: Report) -> Iterable[str]:
-    since = _moment(report.since) or "the beginning"
-    until = _moment(report.until) or "now"
-    return (f"From {since} to {until}",)
+def _heading(since: datetime | None, until: datetime | None) -> Iterable[str]:
+    return (f"From {_moment(since) or 'the beginning'} to {_moment(until) or 'now'}",)
 
 
 def _views(report: Report) -> Iterable[str]:
@@ -201,10 +207,64 @@ def _line(name: str, number: int, *, of: int | None = None) -> str:
 
 
 def _pair(name: str, value: str) -> str:
-    shown = printable(name)
-    if len(shown) > _LONGEST_NAME:
-        shown = shown[: _LONGEST_NAME - 1] + "…"
-    return f"  {shown:<{_WIDTH}}{value:>12}".rstrip()
+    return f"  {_shortened(printable(name)):<{_WIDTH}}{value:>12}".rstrip()
+
+
+def blocked_as_json(
+    blocked: Sequence[Blocked], since: datetime | None = None, until: datetime | None = None
+) -> dict[str, Any]:
+    """What was withheld in types that JSON has. ``purpose`` is null for what the policy did not declare; ``declare``
+    is the TOML that would declare all of that."""
+    return {
+        "since": _moment(since),
+        "until": _moment(until),
+        "blocked": [asdict(found) | {"purpose": found.purpose or None} for found in blocked],
+        "declare": cures(_undeclared(blocked)),
+    }
+
+
+def blocked_as_text(blocked: Sequence[Blocked], since: datetime | None = None, until: datetime | None = None) -> str:
+    """What was withheld, for people: a table, and the TOML that would declare what is undeclared."""
+    shown = blocked[:_MOST_BLOCKED]
+    rows = [_BLOCKED_TITLES, *(_blocked_row(found) for found in shown)]
+    lines = [
+        *_heading(since, until),
+        _title("Withheld, by the page's markup, its headers and the second wall"),
+        *_table(rows),
+    ]
+    if not shown:
+        lines.append("  nothing")
+    if len(blocked) > len(shown):
+        lines.append(f"  and {len(blocked) - len(shown):,} more: --format json has them all")
+    advice = cures(_undeclared(shown))
+    return "\n".join([*lines, _title(_ADVICE), "", *map(printable, advice.splitlines())] if advice else lines)
+
+
+def _blocked_row(found: Blocked) -> tuple[str, ...]:
+    purpose = found.purpose or "undeclared"
+    return f"{found.times:,}", found.layer, found.what, found.host or found.cookie, found.service, purpose
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """Rows of texts in aligned columns: the first to the right, all others to the left."""
+    cells = [[_shortened(printable(text)) for text in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for number, *texts in cells:
+        aligned = (f"{text:<{width}}" for text, width in zip(texts, widths[1:], strict=True))
+        yield f"  {number:>{widths[0]}}  {'  '.join(aligned)}".rstrip()
+
+
+def _undeclared(blocked: Iterable[Blocked]) -> Iterable[Withheld]:
+    """What no purpose stands for, in the form in which it was withheld."""
+    names = {service.id: service.name for service in load_catalogue()}
+    for found in blocked:
+        if not found.purpose:
+            name = found.cookie or names.get(found.service, found.service)
+            yield Withheld(found.what, found.host, "", found.service, name)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
 
 
 def printable(text: str) -> str:

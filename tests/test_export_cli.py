@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from store_samples import NOON, choice, opened, tally, view
+from store_samples import NOON, choice, opened, sighting, tally, view
 
 import cookiegate
 from cookiegate.cli import main
@@ -70,7 +70,7 @@ def test_a_date_is_its_first_moment_in_utc(path: Path) -> None:
     assert run("export", "consents", "--store", path, "--until", "2026-11-21").stderr == "exported 0 consents\n"
 
 
-@pytest.mark.parametrize("command", [["export", "consents"], ["export", "usage"], ["report"]])
+@pytest.mark.parametrize("command", [["export", "consents"], ["export", "usage"], ["report"], ["report", "--blocked"]])
 def test_a_missing_store_is_an_error_and_stays_missing(tmp_path: Path, command: list[str]) -> None:
     done = run(*command, "--store", tmp_path / "no.db")
     assert done.exit_code == 1
@@ -114,6 +114,24 @@ def test_report_as_text_and_json(path: Path) -> None:
     values = json.loads(run("report", "--store", path, "--format", "json").stdout)
     assert values["page_views"]["total"] == 1
     assert values["visits"]["total"] == 1
+
+
+def test_the_report_of_what_was_blocked(path: Path) -> None:
+    store = opened(path)
+    store.put_sighting(sighting(), 12)
+    store.put_sighting(sighting(hour=NOON + timedelta(hours=1), layer="wall", what="frame-src", host="example.org"))
+    store.close()
+    shown = run("report", "--blocked", "--store", path).stdout
+    assert "cdn.example.net" in shown
+    assert 'hosts = ["example.org"]' in shown
+    assert "Page views" not in shown
+
+    values = json.loads(
+        run("report", "--blocked", "--until", "2026-11-21T13:00", "--store", path, "--format", "json").stdout
+    )
+    assert [(it["times"], it["host"], it["purpose"]) for it in values["blocked"]] == [(12, "cdn.example.net", None)]
+    assert values["until"] == "2026-11-21T13:00:00Z"
+    assert 'hosts = ["cdn.example.net"]' in values["declare"]
 
 
 def _environment() -> dict[str, str]:

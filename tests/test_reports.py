@@ -12,10 +12,21 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from store_samples import NOON, choice, opened, query, tally, view
+from store_samples import NOON, choice, opened, query, sighting, tally, view
 
-from cookiegate.reports import as_json, as_text, mean, median, printable, summary
+from cookiegate.policy import parse_policy
+from cookiegate.reports import as_json, as_text, blocked_as_json, blocked_as_text, mean, median, printable, summary
 from cookiegate.store import Store
+
+SITE = """
+[site]
+name = "Example"
+policy_version = "1"
+
+[controller]
+name = "Example Ltd"
+email = "privacy@example.com"
+"""
 
 
 @pytest.fixture
@@ -136,3 +147,84 @@ def test_mean_and_median_of_a_histogram(values: list[int]) -> None:
 def test_mean_and_median_of_nothing() -> None:
     assert mean([]) is None
     assert median([]) is None
+
+
+# -- what was withheld ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept_out(path: Path) -> Store:
+    """Five things withheld, three of them undeclared."""
+    store = opened(path)
+    store.put_sighting(sighting(what="iframe", host="www.youtube.com", service="youtube", purpose="marketing"), 1204)
+    store.put_sighting(sighting(layer="wall", what="script-src-elem", host="tag.example.net"), 7)
+    store.put_sighting(sighting(what="link rel=stylesheet", host="fonts.googleapis.com", service="google-fonts"), 6)
+    store.put_sighting(sighting(layer="headers", what="cookie", host="", cookie="_ga_*", purpose="analytics"), 3)
+    store.put_sighting(sighting(layer="headers", what="cookie", host="", cookie="promo-*"), 2)
+    store.close()
+    return store
+
+
+def test_what_was_withheld_is_a_table(kept_out: Store) -> None:
+    lines = blocked_as_text(kept_out.blocked()).splitlines()
+    assert lines[0] == "From the beginning to now"
+    table = [line for line in lines if line.startswith("  ")][:6]
+    assert [line.split() for line in table[1:]] == [
+        ["1,204", "markup", "iframe", "www.youtube.com", "youtube", "marketing"],
+        ["7", "wall", "script-src-elem", "tag.example.net", "undeclared"],
+        ["6", "markup", "link", "rel=stylesheet", "fonts.googleapis.com", "google-fonts", "undeclared"],
+        ["3", "headers", "cookie", "_ga_*", "analytics"],
+        ["2", "headers", "cookie", "promo-*", "undeclared"],
+    ]
+    for column in ("layer", "what", "host or cookie", "service", "purpose"):
+        place = table[0].index(column)
+        assert all(line[place - 1] == " " and line[place - 2] == " " for line in table[1:])
+
+
+def test_the_lines_that_would_declare_it_are_a_policys(kept_out: Store) -> None:
+    """Once the operator has filled in what only they know, the policy loads and declares the three."""
+    advice = blocked_as_json(kept_out.blocked())["declare"]
+    assert advice in blocked_as_text(kept_out.blocked())
+    answers = {'purpose = "…"': 'purpose = "marketing"', 'country = "…"': 'country = "IE"', '"…"': '"x"'}
+    for question, answer in answers.items():
+        advice = advice.replace(question, answer)
+    policy = parse_policy(f"{advice}\n{SITE}")
+    assert {service.id for service in policy.services} == {"google-fonts", "tag-example-net"}
+    assert policy.cookie_rule("promo-summer") is not None
+
+
+def test_what_is_declared_needs_no_lines(path: Path) -> None:
+    store = opened(path)
+    store.put_sighting(sighting(service="youtube", purpose="marketing"))
+    store.put_sighting(sighting(what="inline script", host=""))
+    store.close()
+    assert blocked_as_json(store.blocked())["declare"] == ""
+    assert "To declare" not in blocked_as_text(store.blocked())
+
+
+def test_nothing_was_withheld(path: Path) -> None:
+    assert "  nothing" in blocked_as_text(opened(path).blocked())
+    assert blocked_as_json([]) == {"since": None, "until": None, "blocked": [], "declare": ""}
+
+
+def test_a_long_table_ends(path: Path) -> None:
+    store = opened(path)
+    for number in range(130):
+        store.put_sighting(sighting(host=f"h{number}.example.net"))
+    store.close()
+    text = blocked_as_text(store.blocked())
+    assert "and 30 more" in text
+    assert text.count("[[service]]") == 100
+    assert len(blocked_as_json(store.blocked())["blocked"]) == 130
+
+
+def test_a_report_cannot_command_the_terminal(path: Path) -> None:
+    store = opened(path)
+    store.put_sighting(sighting(layer="wall", what="img-src\x1b[2J", host="\u202eevil.example\x07"))
+    store.put_sighting(sighting(what="cookie", host="", cookie='x"\n[site]\nname = "\x1b'))
+    store.close()
+    text = blocked_as_text(store.blocked())
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "img-src\\x1b[2J" in text
+    assert "[site]" not in text.splitlines()
