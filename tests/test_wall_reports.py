@@ -92,7 +92,7 @@ def test_directive_and_host_are_read(
     form: Callable[..., Any], directive: str, blocked: str, host: str, whose: tuple[str, str, str]
 ) -> None:
     found = read(form(directive, blocked))
-    assert found == (Withheld(f"wall: {directive.split()[0]}", host, *whose),)
+    assert found == (Withheld(f"wall: {directive.split(maxsplit=1)[0]}", host, *whose),)
     assert SECRET not in repr(found)
 
 

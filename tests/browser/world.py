@@ -53,6 +53,7 @@ FLAGS = (
     "--disable-sync",
     "--disable-quic",
     "--ignore-certificate-errors",
+    "--short-reporting-delay",  # what browsers report by the Reporting API would else wait for up to a minute
     # What Chromium asks of its maker by itself goes where nobody listens, and is not taken for a leak of the page.
     "--gaia-url=https://localhost:1",
     "--component-updater=url-source=https://localhost:1",
