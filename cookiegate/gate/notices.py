@@ -56,6 +56,8 @@ class Notices:
 
     def drain(self) -> Mapping[Withheld, int]:
         """How often each thing was withheld since this was last asked."""
+        if not self._fresh:  # asked with every request, and mostly in vain
+            return {}
         with self._lock:
             fresh, self._fresh = self._fresh, Counter()
         return fresh
