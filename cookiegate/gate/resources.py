@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 import ada_url
@@ -19,6 +19,7 @@ import ada_url
 from ..cookies import registrable_domain
 from ..lawful import Verdict
 from ..policy import HostPattern, Policy, Service
+from . import unwalled
 
 Place = Literal["own", "local", "service", "undeclared", "unfetchable"]
 """Where a URL leads: to the site itself; into the document (data:, about:); to a known service; to a third party that
@@ -188,12 +189,13 @@ class Decider:
         return next(filter(None, (self.url(what, reference) for reference in references)), None)
 
     def code(self, what: str, text: str) -> Withheld | None:
-        """None where an inline script may run: it belongs to no service that is withheld."""
-        for service in self.resources.inline.services_in(text):
+        """None where an inline script may run: it belongs to no service that is withheld, nor passes by the wall."""
+        inline = self.resources.inline.read(text)
+        for service in inline.services:
             withheld = self._judge(what, Target("service", "", service))
             if withheld is not None:
                 return withheld
-        return None
+        return self.urls(what, inline.unwalled)
 
     def _judge(self, what: str, target: Target) -> Withheld | None:
         if target.place == "undeclared":
@@ -209,6 +211,13 @@ class Decider:
         return Withheld(what, host, service.purpose, service.id, service.name)
 
 
+class Inline(NamedTuple):
+    """What an inline script says: the services it belongs or speaks to, and the addresses no wall keeps it from."""
+
+    services: tuple[Service, ...]
+    unwalled: tuple[str, ...]
+
+
 class InlineIndex:
     """Finds the services an inline script belongs to: by its signatures, or because it names one of their hosts."""
 
@@ -219,26 +228,27 @@ class InlineIndex:
         self._signatures = tuple((signature, service) for service in services for signature in service.signatures)
         self._any = any_of({signature for signature, _ in self._signatures})
         self._ends = frozenset(host.rpartition(".")[2] for host in self._hosts)
-        self._found: dict[bytes, tuple[Service, ...]] = {}
+        self._found: dict[bytes, Inline] = {}
 
-    def services_in(self, text: str) -> tuple[Service, ...]:
-        """The services that a script belongs to, or speaks to.
+    def read(self, text: str) -> Inline:
+        """What a script says.
 
-        They are remembered by the script's digest: scripts are long, and some hold what belongs to one visitor.
+        It is remembered by the script's digest: scripts are long, and some hold what belongs to one visitor.
         """
         digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         found = self._found.get(digest)
         if found is None:
             if len(self._found) >= _MOST_SCRIPTS:
                 self._found.clear()
-            found = self._found[digest] = self._services_in(text)
+            found = self._found[digest] = self._read(text)
         return found
 
-    def _services_in(self, text: str) -> tuple[Service, ...]:
+    def _read(self, text: str) -> Inline:
         found = {service.id: service for service in self._by_signature(text)}
-        for reading in {text, _ESCAPED.sub(_unescaped, text)}:
-            found.update((service.id, service) for service in self._by_host(reading.lower()))
-        return tuple(found.values())
+        plain = _ESCAPED.sub(_unescaped, text).lower()
+        for reading in {text.lower(), plain}:
+            found.update((service.id, service) for service in self._by_host(reading))
+        return Inline(tuple(found.values()), tuple(unwalled.references(plain)))
 
     def _by_signature(self, text: str) -> Iterator[Service]:
         if self._any is None or self._any.search(text) is None:
