@@ -31,7 +31,7 @@ class Frames:
         """The third-party URLs that any of the pages makes the browser ask for."""
         self._pages.clear()
         self._pages.update({f"/{number}": page for number, page in enumerate(pages)})
-        frames = "".join(f"<iframe sandbox=allow-scripts src=/{number}></iframe>" for number in range(len(pages)))
+        frames = "".join(f"<iframe src=/{number}></iframe>" for number in range(len(pages)))
         self._pages["/"] = f"<!DOCTYPE html><title>frames</title>{frames}".encode()
         asked: set[str] = set()
 

@@ -100,8 +100,14 @@ def _inside(namespace: str, name: str, attributes: dict[str, str]) -> str:
     return namespace
 
 
+FETCHING = frozenset(
+    "script iframe frame embed object img image input video audio source track portal fencedframe link".split()
+)
+"""Elements that fetch by an attribute of their own."""
 _RCDATA = frozenset({"title", "textarea"})
 _RAWTEXT = frozenset({"style", "iframe", "xmp", "noembed", "noframes"})
+TEXT = _RCDATA | _RAWTEXT | {"script", "noscript", "plaintext"}
+"""Elements whose content may be text."""
 
 
 def by_preload_scanner(page: bytes, *, scripting: bool) -> Iterator[Element]:
@@ -136,7 +142,7 @@ def _text_state(tokenizer: HTMLTokenizer, name: str, *, scripting: bool) -> Call
     return cast("Callable[[], bool]", state)
 
 
-# -- what an element asks for ------------------------------------------------------------------------------------------
+# -- what an element asks for --------------------------------------------------------------------------------------
 
 _ASCII_SPACE = "\t\n\x0c\r "
 _SRC = frozenset("script iframe frame embed img video audio source track portal fencedframe".split())
@@ -162,19 +168,22 @@ def contacts(elements: Iterator[Element], page: str, third_party: str) -> list[s
         return host == third_party or host.endswith("." + third_party)
 
     out = []
-    for element in found:
-        attributes = {name: value for name, value in element.attributes.items() if not name.startswith("data-cg")}
-        element = replace(element, attributes=attributes)
+    for element in map(_without_marks, found):
         for what, references in _references(element):
             if any(map(leads, references)):
                 out.append(f"{element.namespace}:{element.name} {what}")
         for what, code in _code(element):
-            if third_party in code.lower():
+            if re.search(rf"(?<![\w-]){re.escape(third_party)}(?![\w-])", code, re.IGNORECASE):
                 out.append(f"{element.namespace}:{element.name} {what}")
         if "srcdoc" in element.attributes and element.namespace == "html" and element.name == "iframe":
             inner = by_lexbor(element.attributes["srcdoc"].encode("utf-8", "replace"), scripting=True)
             out += [f"srcdoc {contact}" for contact in contacts(inner, base, third_party)]
     return out
+
+
+def _without_marks(element: Element) -> Element:
+    attributes = {name: value for name, value in element.attributes.items() if not name.startswith("data-cg")}
+    return replace(element, attributes=attributes)
 
 
 def _base(elements: list[Element], page: str) -> str:
@@ -188,24 +197,31 @@ def _base(elements: list[Element], page: str) -> str:
 
 
 def _references(element: Element) -> Iterator[tuple[str, list[str]]]:
-    get = element.attributes.get
+    attributes = element.attributes
     for name in ("background", "ping", "attributionsrc"):
-        if name in element.attributes:
-            yield name, [element.attributes[name]] if name == "background" else element.attributes[name].split()
-    if "style" in element.attributes:
-        yield "style", css_urls(element.attributes["style"])
+        if name in attributes:
+            yield name, [attributes[name]] if name == "background" else attributes[name].split()
+    if "style" in attributes:
+        yield "style", css_urls(attributes["style"])
     if element.name == "style":
         yield "text", css_urls(element.text)
     if element.namespace == "html":
         yield from _html_references(element)
-    elif element.name != "a" and (element.name != "script" or _runs(element)):
+    else:
+        yield from _foreign_references(element)
+
+
+def _foreign_references(element: Element) -> Iterator[tuple[str, list[str]]]:
+    attributes = element.attributes
+    if element.name != "a" and (element.name != "script" or _runs(element)):
         for name in ("href", "xlink:href"):
-            if name in element.attributes:
-                yield name, [element.attributes[name]]
-        if element.name in _MOVING:
-            yield "values", [value for name in ("to", "from", "by", "values") for value in get(name, "").split(";")]
+            if name in attributes:
+                yield name, [attributes[name]]
+    if element.name in _MOVING:
+        names = ("to", "from", "by", "values")
+        yield "values", [value for name in names for value in attributes.get(name, "").split(";")]
     if element.namespace == "svg":
-        for name, value in element.attributes.items():
+        for name, value in attributes.items():
             if name not in {"style", "href", "xlink:href"} and "(" in value and not name.startswith("on"):
                 yield name, css_urls(value)
 
@@ -280,7 +296,7 @@ def refresh(content: str) -> list[str]:
     return [rest[1:].partition(rest[0])[0]] if rest[:1] in {"'", '"'} else [rest]
 
 
-# -- style sheets ------------------------------------------------------------------------------------------------------
+# -- style sheets --------------------------------------------------------------------------------------------------
 
 
 def css_urls(text: str) -> list[str]:

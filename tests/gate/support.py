@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 from cookiegate.gate.elements import Elements, Observer
 from cookiegate.gate.resources import Decider, Resources, Withheld
@@ -85,24 +86,25 @@ class Gated:
         return any(note.what.startswith("ambiguous") for note in self.notes)
 
 
-def scan(
-    page: bytes | str,
+def open_scanner(
     *grants: str,
+    note: Callable[[Withheld], None] = lambda _: None,
     url: str = PAGE,
     placeholders: bool = False,
     observe: bool = False,
     insert: bytes = b"",
-    pieces: Iterable[bytes] | None = None,
-) -> Gated:
-    """Send a page, or its ``pieces``, through the scanner with the rules of `POLICY`."""
-    data = page.encode() if isinstance(page, str) else page
+) -> Scanner:
+    """A scanner with the rules of `POLICY`."""
+    decider = Decider(RESOURCES, verdict(*grants), url=url)
+    elements = Elements(decider, placeholders=Placeholders() if placeholders else None, note=note)
+    return Scanner(Observer(elements) if observe else elements, insert=insert, keep=observe)
+
+
+def scan(page: bytes | str, *grants: str, pieces: Iterable[bytes] | None = None, **options: Any) -> Gated:
+    """Send a page, or its ``pieces``, through `open_scanner` with these options."""
     gated = Gated(b"")
-    elements = Elements(
-        Decider(RESOURCES, verdict(*grants), url=url),
-        placeholders=Placeholders() if placeholders else None,
-        note=gated.notes.append,
-    )
-    scanner = Scanner(Observer(elements) if observe else elements, insert=insert, keep=observe)
-    out = [scanner.feed(piece) for piece in (pieces if pieces is not None else [data])]
+    scanner = open_scanner(*grants, note=gated.notes.append, **options)
+    whole = page.encode() if isinstance(page, str) else page
+    out = [scanner.feed(piece) for piece in (pieces if pieces is not None else [whole])]
     gated.html = b"".join([*out, scanner.close()])
     return gated
