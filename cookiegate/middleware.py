@@ -20,7 +20,7 @@ from . import headers, record, signals
 from .assets import Assets
 from .endpoints import ReportDesk, Visitor, VisitorPages
 from .errors import PolicyError, Problem
-from .gate import Notices, Page, Readable, Resources, ResponseGate, Wall, hide_request_cookies, needs_gate
+from .gate import Notices, Page, Readable, Repeats, Resources, ResponseGate, Wall, hide_request_cookies, needs_gate
 from .gate.cookies import filter_set_cookies
 from .lawful import Standing, Standings
 from .policy import Mode, Policy, load_policy
@@ -37,6 +37,7 @@ _LOG = logging.getLogger("cookiegate")
 _URL_CHARACTERS = "%/?:@!$&'()*+,;=[]|^{}`~-._"
 _LONGEST_TARGET = 4_000
 """So that the form that holds it stays below `endpoints.forms.MAX_FORM` even where each character takes three."""
+_CONSENT_COOKIES = frozenset(consents.cookie_name(secure=secure).encode() for secure in (True, False))
 _SECURE = frozenset({"https", "wss"})
 _SIGHTINGS_EVERY = timedelta(minutes=1)
 _HANDSHAKES = frozenset({"websocket.accept", "websocket.http.response.start"})
@@ -113,6 +114,7 @@ class CookieGate:
         self._resources = Resources(self.policy)
         self._wall = Wall(self.policy)
         self._readable = Readable(self.policy)
+        self.repeats = Repeats()
         self._standings = Standings(self.policy, self.keys)
         self._desk = ReportDesk(self._resources, self.notices)
         self._sightings_due = datetime.min.replace(tzinfo=UTC)
@@ -156,7 +158,8 @@ class CookieGate:
     ) -> Send:
         """Gates the messages of one response, and puts down that a page was seen."""
         visitor = self._visitor(scope, asked)
-        gate = ResponseGate(self._page(scope, visitor, denied))
+        repeats = self.repeats if _is_anonymous(scope, asked) else None
+        gate = ResponseGate(self._page(scope, visitor, denied, repeats))
         seen = scope["method"] == "GET" and visitor.signals.document and not visitor.signals.prefetch
 
         async def gating_send(message: Message) -> None:
@@ -303,7 +306,7 @@ class CookieGate:
             inner["extensions"] = {name: value for name, value in extensions.items() if name not in _UNGATED}
         return inner, denied
 
-    def _page(self, scope: Scope, visitor: Visitor, denied: tuple[str, ...]) -> Page:
+    def _page(self, scope: Scope, visitor: Visitor, denied: tuple[str, ...], repeats: Repeats | None) -> Page:
         path = _target(scope)
         raw = scope["headers"]
         return Page(
@@ -323,6 +326,7 @@ class CookieGate:
             denied_cookies=denied,
             note=self.notices,
             withheld_page=lambda why: self._pages.withheld(why, visitor),
+            repeats=repeats,
         )
 
     def _without_denied(self, raw: headers.RawHeaders, asked: _Asked) -> headers.HeaderList:
@@ -363,6 +367,16 @@ class CookieGate:
 def _peer(scope: Scope) -> str:
     """The address of the connected peer, or "" where there is none, as on a Unix socket."""
     return str((scope.get("client") or ("",))[0])
+
+
+def _is_anonymous(scope: Scope, asked: _Asked) -> bool:
+    """Whether nothing in a request tells the app who asks, so that everybody gets the same page."""
+    return (
+        scope["method"] == "GET"
+        and asked.cookies is not None
+        and asked.cookies.keys() <= _CONSENT_COOKIES
+        and headers.get(scope["headers"], b"authorization") is None
+    )
 
 
 def _template(scope: Scope, inner: Scope) -> str:

@@ -5,6 +5,7 @@ Pure: ASGI messages and values in, ASGI messages out. No await, no clock, no glo
 
 from .cookies import Readable, expire_cookies, hide_request_cookies
 from .notices import Layer, Notices, cure, cures, layer_of
+from .repeats import Repeats
 from .reports import MAX_DELIVERY, reported
 from .resources import Resources, Withheld
 from .response import Layers, Page, ResponseGate, needs_gate
@@ -18,6 +19,7 @@ __all__ = [
     "Notices",
     "Page",
     "Readable",
+    "Repeats",
     "Resources",
     "ResponseGate",
     "Wall",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,10 +15,11 @@ from ..errors import UnreadableBody
 from ..lawful import Verdict
 from ..policy import Policy
 from ..signals import Signals
-from .body import Body
+from .body import Body, PageScanner
 from .codings import Charset, GzipEncoder, decoder
 from .cookies import expire_cookies, filter_set_cookies
 from .elements import FETCHING_RELS, Elements, Observer, refresh_url
+from .repeats import Gating, Repeats, WholePage
 from .resources import Decider, Resources, Withheld
 from .scanner import Scanner
 from .wall import Wall
@@ -58,6 +59,7 @@ class Page:
         return_to: path and query, for the banner's forms.
         gzip: whether the client takes gzip.
         denied_cookies: cookies the request carried although their purpose is denied.
+        repeats: where gated pages are kept, if the request is one that everybody gets the same answer to.
     """
 
     policy: Policy
@@ -76,6 +78,7 @@ class Page:
     denied_cookies: tuple[str, ...]
     note: Callable[[Withheld], None]
     withheld_page: Callable[[str], bytes]
+    repeats: Repeats | None = None
 
     @property
     def observing(self) -> bool:
@@ -97,6 +100,7 @@ class ResponseGate:
         self._start: Message | None = None
         self._body: Body | None = None
         self._given_up = False
+        self._repeats: Repeats | None = None
         self.status = 0
         self.is_page = False
 
@@ -121,6 +125,7 @@ class ResponseGate:
         raw = [(bytes(key), bytes(value)) for key, value in message.get("headers", ())]
         content_type = headers.get(raw, b"content-type") or b""
         essence = _essence(content_type)
+        self._repeats = self._page.repeats if _is_for_all(raw) else None
         raw = self._safe_headers(raw)
         if essence == b"text/html" or _is_sniffed(essence):
             return self._on_page(message, raw, content_type, certain=essence == b"text/html")
@@ -221,6 +226,8 @@ class ResponseGate:
         assert self._body is not None
         if self._given_up:
             return []
+        if not last:
+            self._repeats = None
         try:
             return self._pass_on(self._body.read(data, last=last), last=last)
         except UnreadableBody as error:
@@ -252,15 +259,22 @@ class ResponseGate:
                     return messages
                 piece = following
 
-    def _scanner(self) -> Scanner:
+    def _scanner(self) -> PageScanner:
         self.is_page = 200 <= self.status < 300
-        elements = Elements(
-            self._decider,
-            placeholders=self._page.layer if self._page.signals.document else None,
-            note=self._page.note,
-        )
+        page = self._page
+        document = page.signals.document
+        scanner = partial(self._new_scanner, placeholders=page.layer if document else None)
+        if self._repeats is None or page.observing:
+            return scanner(self._insert(), page.note)
+        circumstances = (page.verdict.allowed, page.url.partition("?")[0], page.signals.locale if document else "")
+        return WholePage(self._repeats, Gating(scanner, circumstances, self._insert(), page.note))
+
+    def _new_scanner(
+        self, insert: bytes, note: Callable[[Withheld], None], *, placeholders: Layers | None
+    ) -> PageScanner:
+        elements = Elements(self._decider, placeholders=placeholders, note=note)
         handler = Observer(elements) if self._page.observing else elements
-        return Scanner(handler, insert=self._insert(), keep=self._page.observing)
+        return Scanner(handler, insert=insert, keep=self._page.observing)
 
     def _xml_scanner(self) -> XmlScanner:
         """Nothing of ours is put into XML: it would have to fit its namespaces, and one slip would break the page."""
@@ -348,6 +362,12 @@ def _essence(content_type: bytes) -> bytes:
 def _is_sniffed(essence: bytes) -> bool:
     """Whether browsers look at the body to find out what it is."""
     return essence in _SNIFFED or b"/" not in essence
+
+
+def _is_for_all(raw: headers.RawHeaders) -> bool:
+    """Whether nothing in a response's headers says that it is meant for one visitor."""
+    personal = {b"private", b"no-store"}
+    return headers.get(raw, b"set-cookie") is None and personal.isdisjoint(headers.list_members(raw, b"cache-control"))
 
 
 def _charset_label(content_type: bytes) -> str:
