@@ -36,9 +36,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cookiegate import CookieGate, Policy
+from cookiegate.cookies import parse_set_cookie
 from cookiegate.endpoints.forms import MAX_FORM, check_same_origin, local_target, parse_choice
 from cookiegate.errors import FormError
 from cookiegate.exports import export_consents
+from cookiegate.gate import expire_cookies
 from cookiegate.record import ConsentRecord
 from cookiegate.store import Store
 from cookiegate.store import writer as writers
@@ -47,6 +49,7 @@ from cookiegate.testing import FrozenClock, consent_cookie
 
 GateOf = Callable[..., CookieGate]
 CHOICES = "/_privacy/choices"
+NOON = FrozenClock().now
 EVIL_TARGETS = [
     "//evil.example",
     "///evil.example",
@@ -276,6 +279,44 @@ async def test_a_cookie_of_a_path_ends_when_it_is_next_seen(gate: CookieGate) ->
     scope = http_scope("/shop/cart", headers=[(b"cookie", f"_ga=1; {refused}".encode())])
     spoken = await speak(gate, scope)
     assert any(b"_ga=;" in value and b"Path=/shop;" in value for value in spoken.headers(b"set-cookie"))
+
+
+async def test_a_withdrawal_fits_through_a_proxy(gate: CookieGate) -> None:
+    """nginx, as it comes, answers 502 where a header is larger than 4 kB."""
+    cookies = "; ".join(f"_ga_{number:010}=1" for number in range(40))
+    headers = [(b"content-type", b"application/x-www-form-urlencoded"), (b"cookie", cookies.encode())]
+    body = {"type": "http.request", "body": b"choice=reject&return_to=/shop/women/shoes/red/42"}
+    for host in (b"www.deep.down.site.test", b"site.test"):
+        scope = http_scope(CHOICES, method="POST", headers=headers)
+        scope["headers"][0] = (b"host", host)
+        spoken = await speak(gate, scope, body)
+        assert sum(len(key) + len(value) + 4 for key, value in spoken.messages[0]["headers"]) < 4_000
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.from_regex("[a-z]{1,3}", fullmatch=True),
+            st.sampled_from(["/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c"]),
+            st.sampled_from([None, "www.site.test", "site.test"]),
+        ),
+        min_size=1,
+        max_size=30,
+        unique=True,
+    )
+)
+def test_every_cookie_ends_after_a_few_answers(held: list[tuple[str, str, str | None]]) -> None:
+    """Whatever path and domain a cookie was set with: each answer ends some, and the browser sends the rest again."""
+    left = set(held)
+    for turn in range(60):
+        names = sorted({name for name, _, _ in left})
+        raw = expire_cookies(names, host="www.site.test", path="/a/b/c", secure=True, turn=turn)
+        sent = [parse_set_cookie(value, now=NOON) for _, value in raw]
+        assert len(sent) <= 24
+        left -= {(cookie.name, cookie.path, cookie.domain) for cookie in sent if cookie is not None}
+        if not left:
+            return
+    raise AssertionError(f"never ended: {left}")
 
 
 async def test_changing_ones_mind_for_one_purpose(browser: httpx.AsyncClient, store: Store) -> None:

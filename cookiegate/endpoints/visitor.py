@@ -250,7 +250,8 @@ class VisitorPages:
             if (rule := self._policy.cookie_rule(name)) is not None and not after.allows(rule.purpose)
         ]
         path = form.return_to.partition("?")[0]
-        return expire_cookies(denied, host=visitor.host, path=path, secure=visitor.signals.secure)
+        turn = int(visitor.now.timestamp())
+        return expire_cookies(denied, host=visitor.host, path=path, secure=visitor.signals.secure, turn=turn)
 
     def _scripted(self, before: Verdict, after: Verdict, cookies: headers.HeaderList) -> Answer:
         denied = {rule for rule in self._policy.storage if not after.allows(rule.purpose)}

@@ -99,16 +99,43 @@ class Readable:
         return readable
 
 
-def expire_cookies(names: Iterable[str], *, host: str, path: str, secure: bool) -> Iterator[tuple[bytes, bytes]]:
-    """Set-Cookie headers that delete cookies under every path and domain they can have been seen with.
+def expire_cookies(
+    names: Iterable[str], *, host: str, path: str, secure: bool, turn: int = 0
+) -> Iterator[tuple[bytes, bytes]]:
+    """Set-Cookie headers that delete cookies under the paths and domains they can have been seen with.
 
     A request shows a cookie's name only; its path is some prefix of the request's, its domain the host or a parent.
+    Proxies refuse an answer whose header is larger than some kilobytes, so one answer deletes in `_MOST_EXPIRED`
+    places at most. What is still there comes with the browser's next request, and goes then.
+
+    Args:
+        turn: any number that changes from answer to answer: it chooses among the places that do not fit.
     """
-    places = [(prefix, domain) for domain in (None, *_cookie_domains(host)) for prefix in _path_prefixes(path)]
-    for name in dict.fromkeys(names):
-        for prefix, domain in places[:1] if name.lower().startswith("__host-") else places:
-            with suppress(ValueError):  # a path or name that no Set-Cookie can carry was not set by one either
-                yield b"set-cookie", expire(name, path=prefix, domain=domain, secure=secure)
+    domains = [None, *_cookie_domains(host)][::-1]  # scripts set most cookies for the whole site
+    names = list(dict.fromkeys(names))[:_MOST_NAMES]
+    likely = [(name, "/", domain) for domain in domains for name in names if domain is None or not _is_bound(name)]
+    prefixes = [prefix for prefix in _path_prefixes(path) if prefix != "/"]
+    others = [(n, prefix, domain) for prefix in prefixes for domain in domains for n in names if not _is_bound(n)]
+    chosen = _rotated(likely, turn)[: _MOST_EXPIRED - min(len(others), _KEPT_FOR_PATHS)]
+    chosen += _rotated(others, turn)[: _MOST_EXPIRED - len(chosen)]
+    for name, prefix, domain in chosen:
+        with suppress(ValueError):  # a path or name that no Set-Cookie can carry was not set by one either
+            yield b"set-cookie", expire(name, path=prefix, domain=domain, secure=secure)
+
+
+_MOST_EXPIRED, _KEPT_FOR_PATHS, _MOST_NAMES = 24, 6, 64
+_Place = tuple[str, str, str | None]
+
+
+def _rotated(places: list[_Place], turn: int) -> list[_Place]:
+    """The places, from another one on each turn where there are too many for one answer."""
+    start = turn * _KEPT_FOR_PATHS % len(places) if len(places) > _KEPT_FOR_PATHS else 0
+    return places[start:] + places[:start]
+
+
+def _is_bound(name: str) -> bool:
+    """Whether browsers keep a cookie of this name for the whole host and no other (rfc6265bis 4.1.3.2)."""
+    return name.lower().startswith("__host-")
 
 
 def _path_prefixes(path: str) -> Iterator[str]:
