@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from http_samples import CHOOSABLE, sample_policy
@@ -239,6 +240,11 @@ def test_a_verdict_is_coherent(said: Signals, choice: Consent | None) -> None:
 def test_time_grants_nothing(said: Signals, choice: Consent | None, later: timedelta) -> None:
     now, then = decide(POLICY, said, choice, NOON), decide(POLICY, said, choice, NOON + later)
     assert then.allowed <= now.allowed
+
+
+def test_every_reason_is_documented() -> None:
+    document = (Path(__file__).parents[1] / "docs" / "lawful.md").read_text("utf-8")
+    assert [reason for reason in REASONS if f"| `{reason}` |" not in document] == []
 
 
 # Remembered -----------------------------------------------------------------------------------------------------------
