@@ -285,6 +285,8 @@ class Elements:
             withheld = self.decider.url("meta refresh", url) if url else None
         elif kind == "set-cookie":  # no present browser obeys it; the ones that did stored what it says
             withheld = Withheld("meta set-cookie", "", "")
+        elif kind == "x-dns-prefetch-control" and (tag.get("content") or "").strip().lower() == "on":
+            withheld = Withheld("meta x-dns-prefetch-control", "", "")  # has every link of the page resolved
         else:
             return None
         if withheld is not None:

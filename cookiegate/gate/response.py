@@ -17,23 +17,23 @@ from ..policy import Policy
 from ..signals import Signals
 from .body import Body, PageScanner
 from .codings import Charset, GzipEncoder, decoder
+from .content_types import XHTML, is_javascript, is_sniffed, is_xml, settled
+from .content_types import essence as essence_of
 from .cookies import expire_cookies, filter_set_cookies
 from .elements import FETCHING_RELS, Elements, Observer, refresh_url
 from .repeats import Gating, Repeats, WholePage
 from .resources import Decider, Resources, Withheld
 from .scanner import Scanner
-from .wall import Wall
+from .wall import Wall, without_reports
 from .xml import XmlScanner
 
 Message = MutableMapping[str, Any]
 
-_XHTML = b"application/xhtml+xml"
-_SNIFFED = frozenset({b"", b"*/*", b"unknown/unknown", b"application/unknown"})
-_XML = re.compile(rb"(?:text/xml|application/xml|[^;]+\+xml)\Z")
 _VALIDATORS = (b"content-length", b"etag", b"last-modified", b"accept-ranges", b"content-md5", b"digest")
 _DIGESTS = (b"content-digest", b"repr-digest", b"unencoded-digest")
 _REPORTING = frozenset({b"nel", b"report-to", b"reporting-endpoints", b"speculation-rules"})
-_WATCHED = _REPORTING | {b"set-cookie", b"link", b"refresh"}
+_POLICIES = frozenset({b"content-security-policy", b"content-security-policy-report-only"})
+_WATCHED = _REPORTING | _POLICIES | {b"set-cookie", b"link", b"refresh", b"x-dns-prefetch-control"}
 _LINK = re.compile(rb"<([^>]*)>((?:[^,\"]|\"(?:\\.|[^\"\\])*\")*)")
 _REL = re.compile(rb";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^;,\s]*))", re.IGNORECASE)
 _ABSOLUTE = re.compile(rb"(?:https?:)?//[^\s\"'<>;,)]+", re.IGNORECASE)
@@ -122,15 +122,17 @@ class ResponseGate:
 
     def _on_start(self, message: Message) -> list[Message]:
         self.status = int(message["status"])
-        raw = [(bytes(key), bytes(value)) for key, value in message.get("headers", ())]
+        raw = settled([(bytes(key), bytes(value)) for key, value in message.get("headers", ())])
         content_type = headers.get(raw, b"content-type") or b""
-        essence = _essence(content_type)
+        essence = essence_of(content_type)
         self._repeats = self._page.repeats if _is_for_all(raw) else None
         raw = self._safe_headers(raw)
-        if essence == b"text/html" or _is_sniffed(essence):
+        if essence == b"text/html" or is_sniffed(essence):
             return self._on_page(message, raw, content_type, certain=essence == b"text/html")
-        if _XML.match(essence):
+        if is_xml(essence):
             return self._on_xml(message, raw, content_type, essence)
+        if is_javascript(essence):
+            raw = self._walled_file(raw)
         return [{**message, "headers": raw}]
 
     def _safe_headers(self, raw: headers.HeaderList) -> headers.HeaderList:
@@ -144,8 +146,10 @@ class ResponseGate:
             raw = filter_set_cookies(raw, page.policy, page.verdict, now=page.now, note=page.note)
         if b"link" in names:
             raw = self._links(raw)
-        if not names.isdisjoint(_REPORTING) or b"refresh" in names:
+        if not names.isdisjoint(_REPORTING) or b"refresh" in names or b"x-dns-prefetch-control" in names:
             raw = [(key, value) for key, value in raw if not self._leads_away(key.lower(), value)]
+        if not names.isdisjoint(_POLICIES):
+            raw = [(key, self._unreported(value) if key.lower() in _POLICIES else value) for key, value in raw]
         if page.denied_cookies:
             raw += expire_cookies(page.denied_cookies, host=page.host, path=page.path, secure=page.signals.secure)
         return raw
@@ -173,10 +177,15 @@ class ResponseGate:
         if name == b"refresh":
             url = refresh_url(value.decode("utf-8", "replace"))
             return bool(url) and self._noted(self._decider.url("Refresh header", url))
+        if name == b"x-dns-prefetch-control":  # has every link of the page resolved, whoever it leads to
+            return value.strip().lower() == b"on"
         if name not in _REPORTING:
             return False
         urls = (url.decode("utf-8", "replace") for url in _ABSOLUTE.findall(value))
         return self._noted(self._decider.urls(f"{name.decode()} header", urls))
+
+    def _unreported(self, policy: bytes) -> bytes:
+        return without_reports(policy, lambda uri: self._noted(self._decider.url("report-uri", uri)))
 
     def _noted(self, withheld: Withheld | None) -> bool:
         if withheld is not None:
@@ -187,13 +196,16 @@ class ResponseGate:
         page = self._page
         return [*raw, *page.wall.headers(page.verdict, page.host, secure=page.signals.secure)]
 
+    def _walled_file(self, raw: headers.HeaderList) -> headers.HeaderList:
+        return [*raw, *self._page.wall.headers_for_files(self._page.host)]
+
     # -- pages ------------------------------------------------------------------------------------------------------
 
     def _on_xml(self, message: Message, raw: headers.HeaderList, content_type: bytes, essence: bytes) -> list[Message]:
         """XML is a page when it is XHTML or when a browser says that it will show it; feeds and images are not."""
-        if not self._page.observing and (essence == _XHTML or self._page.signals.shown):
+        if not self._page.observing and (essence == XHTML or self._page.signals.shown):
             return self._on_page(message, raw, content_type, certain=True, xml=True)
-        return [{**message, "headers": self._walled(raw)}]
+        return [{**message, "headers": self._walled_file(raw)}]
 
     def _on_page(
         self, message: Message, raw: headers.HeaderList, content_type: bytes, *, certain: bool, xml: bool = False
@@ -304,7 +316,7 @@ class ResponseGate:
             raw = headers.replaced(raw, b"content-type", content_type)
         if length is not None:
             raw.append((b"content-length", b"%d" % length))
-        return {**start, "headers": _uncacheable(self._walled(raw) if body.is_html else raw)}
+        return {**start, "headers": _uncacheable(self._walled(raw) if body.is_html else self._walled_file(raw))}
 
     def _withhold(self, error: UnreadableBody) -> list[Message]:
         """Answer in place of a page that cannot be judged; if it has begun, end it where it is."""
@@ -346,22 +358,14 @@ def needs_gate(start: Message) -> bool:
             if content_type is not None:
                 return True
             content_type = value
-    return type(content_type) is not bytes or _may_be_page(content_type)
+    return type(content_type) is not bytes or _concerns_gate(content_type)
 
 
 @lru_cache(maxsize=256)
-def _may_be_page(content_type: bytes) -> bool:
-    essence = _essence(content_type)
-    return essence == b"text/html" or _is_sniffed(essence) or _XML.match(essence) is not None
-
-
-def _essence(content_type: bytes) -> bytes:
-    return content_type.partition(b";")[0].strip().lower()
-
-
-def _is_sniffed(essence: bytes) -> bool:
-    """Whether browsers look at the body to find out what it is."""
-    return essence in _SNIFFED or b"/" not in essence
+def _concerns_gate(content_type: bytes) -> bool:
+    essence = essence_of(content_type)
+    page = essence == b"text/html" or is_sniffed(essence) or is_xml(essence)
+    return page or is_javascript(essence) or b"," in content_type
 
 
 def _is_for_all(raw: headers.RawHeaders) -> bool:

@@ -7,7 +7,8 @@ what it kept out to `REPORTS` below the prefix, where the policy is only watchin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from ..cookies import registrable_domain
@@ -18,6 +19,7 @@ from ..policy import HostPattern, Policy
 REPORTS = "reports"
 """The name, below the gate's prefix, to which browsers report."""
 
+_REPORT_URI = re.compile(rb"(?P<before>(?:\A|[;,])[\t\n\f\r ]*)(?i:report-uri)(?P<uris>[\t\n\f\r ][^;,]*)")
 _OWN = ("'self'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:", "mediastream:", "filesystem:")
 
 
@@ -50,10 +52,23 @@ class Wall:
         value = self.header(verdict, host)
         if value is None:
             return []
-        name = b"content-security-policy" if self.enforced else b"content-security-policy-report-only"
         if not secure:
-            return [(name, value)]
-        return [(name, value + b"; report-to cg"), (b"reporting-endpoints", b'cg="%s"' % self._reports)]
+            return [(self._name, value)]
+        return [(self._name, value + b"; report-to cg"), (b"reporting-endpoints", b'cg="%s"' % self._reports)]
+
+    def headers_for_files(self, host: str) -> HeaderList:
+        """What a script, a drawing or other XML is sent with: a worker, or a page, made of it has no other wall.
+
+        Caches keep such files, so it is the same for every visitor: only what is necessary.
+        """
+        if self._policy.gate.wall == "off":
+            return []
+        necessary = frozenset(purpose.id for purpose in self._policy.purposes if purpose.necessary)
+        return [(self._name, self._value(necessary, host))]
+
+    @property
+    def _name(self) -> bytes:
+        return b"content-security-policy" if self.enforced else b"content-security-policy-report-only"
 
     def reload_needed(self, before: frozenset[str], after: frozenset[str]) -> bool:
         """Whether a page sent under ``before`` must be fetched again to show what ``after`` allows.
@@ -81,6 +96,23 @@ class Wall:
                 sources += (source for pattern in service.hosts for source in _sources(pattern))
         allowed = " ".join(dict.fromkeys(sources)).encode("ascii")
         return b"default-src %s; report-uri %s" % (allowed, self._reports)
+
+
+def without_reports(value: bytes, withheld: Callable[[str], bool]) -> bytes:
+    """A policy of the site's own less the ``report-uri`` addresses that are withheld (CSP Level 3, 6.5.1).
+
+    Args:
+        value: of a ``Content-Security-Policy`` header, or of its report-only twin.
+    """
+
+    def replace(match: re.Match[bytes]) -> bytes:
+        uris = match["uris"].split()
+        kept = [uri for uri in uris if not withheld(uri.decode("utf-8", "replace"))]
+        if len(kept) == len(uris):
+            return match.group()
+        return match["before"] + (b"report-uri " + b" ".join(kept) if kept else b"")
+
+    return _REPORT_URI.sub(replace, value)
 
 
 def _own_hosts(policy: Policy, host: str) -> Iterator[str]:
