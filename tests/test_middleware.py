@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -753,3 +754,43 @@ async def test_what_the_gate_does_not_know_passes(gate_of: GateOf) -> None:
 
     await speak(gate_of(app), {"type": "something.new"})
     assert seen == [{"type": "something.new"}]
+
+
+# Visitors among each other --------------------------------------------------------------------------------------------
+
+
+async def test_visitors_who_take_turns_get_their_own_pages(gate_of: GateOf, site: Starlette) -> None:
+    """Whatever is remembered between requests: each answer is the one that a gate which remembers nothing gives."""
+    used = gate_of(site)
+    visitors: list[list[tuple[bytes, bytes]]] = [
+        [],
+        [(b"accept-language", b"de")],
+        [(b"sec-gpc", b"1")],
+        [(b"sec-fetch-dest", b"iframe")],
+        [(b"accept-encoding", b"gzip")],
+        [accepting(used)],
+        [accepting(used, "analytics")],
+        [accepting(used, "analytics"), (b"sec-gpc", b"1")],
+        [accepting(used, "analytics", "marketing"), (b"cookie", b"_ga=1; theme=2")],
+        [(b"cookie", b"_ga=1; theme=2")],
+    ]
+    requests = [
+        (path, query, raw) for path in ("/plain", "/people/jane") for query in (b"", b"q=1") for raw in visitors
+    ]
+    fresh = {}
+    for number, (path, query, raw) in enumerate(requests):
+        spoken = await speak(gate_of(site), http_scope(path, query_string=query, headers=raw))
+        fresh[number] = spoken.messages
+    for number in random.Random(1).choices(range(len(requests)), k=200):
+        path, query, raw = requests[number]
+        spoken = await speak(used, http_scope(path, query_string=query, headers=raw))
+        assert without_compression(spoken.messages) == without_compression(fresh[number])
+
+
+def without_compression(messages: list[Message]) -> list[Any]:
+    """The messages with their bodies as they read: how they are packed may differ."""
+    start, *bodies = messages
+    body = b"".join(message["body"] for message in bodies)
+    headers = sorted(pair for pair in start["headers"] if pair[0] != b"content-length")
+    coded = (b"content-encoding", b"gzip") in headers
+    return [start["status"], headers, gzip.decompress(body) if coded else body]
