@@ -33,7 +33,12 @@ _VALIDATORS = (b"content-length", b"etag", b"last-modified", b"accept-ranges", b
 _DIGESTS = (b"content-digest", b"repr-digest", b"unencoded-digest")
 _REPORTING = frozenset({b"nel", b"report-to", b"reporting-endpoints", b"speculation-rules"})
 _POLICIES = frozenset({b"content-security-policy", b"content-security-policy-report-only"})
-_WATCHED = _REPORTING | _POLICIES | {b"set-cookie", b"link", b"refresh", b"x-dns-prefetch-control"}
+_WATCHED = _REPORTING | {b"set-cookie", b"link", b"refresh"}
+_TELLING = {
+    **dict.fromkeys(_POLICIES, re.compile(rb"report-uri", re.IGNORECASE)),
+    b"x-dns-prefetch-control": re.compile(rb"\s*on\s*\Z", re.IGNORECASE),
+}
+"""Headers that many sites send with everything, and what makes them matter."""
 _LINK = re.compile(rb"<([^>]*)>((?:[^,\"]|\"(?:\\.|[^\"\\])*\")*)")
 _REL = re.compile(rb";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^;,\s]*))", re.IGNORECASE)
 _ABSOLUTE = re.compile(rb"(?:https?:)?//[^\s\"'<>;,)]+", re.IGNORECASE)
@@ -178,14 +183,14 @@ class ResponseGate:
             url = refresh_url(value.decode("utf-8", "replace"))
             return bool(url) and self._noted(self._decider.url("Refresh header", url))
         if name == b"x-dns-prefetch-control":  # has every link of the page resolved, whoever it leads to
-            return value.strip().lower() == b"on"
+            return _TELLING[name].match(value) is not None
         if name not in _REPORTING:
             return False
         urls = (url.decode("utf-8", "replace") for url in _ABSOLUTE.findall(value))
         return self._noted(self._decider.urls(f"{name.decode()} header", urls))
 
     def _unreported(self, policy: bytes) -> bytes:
-        return without_reports(policy, lambda uri: self._noted(self._decider.url("report-uri", uri)))
+        return without_reports(policy, lambda uri: self._noted(self._decider.url("report-uri header", uri)))
 
     def _noted(self, withheld: Withheld | None) -> bool:
         if withheld is not None:
@@ -352,7 +357,7 @@ def needs_gate(start: Message) -> bool:
         if type(key) is not bytes:
             return True
         name = key.lower()
-        if name in _WATCHED:
+        if name in _WATCHED or (name in _TELLING and _TELLING[name].search(value)):
             return True
         if name == b"content-type":
             if content_type is not None:
