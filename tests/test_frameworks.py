@@ -35,7 +35,9 @@ def bare() -> Any:
             headers = []
         else:
             body, kind = PAGE.encode(), b"text/html"
-            headers = [(b"set-cookie", f"{name}={value}; Path=/; Max-Age=60".encode()) for name, value in COOKIES.items()]
+            headers = [
+                (b"set-cookie", f"{name}={value}; Path=/; Max-Age=60".encode()) for name, value in COOKIES.items()
+            ]
         headers += [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
