@@ -37,12 +37,12 @@ def verdict_for(policy: Policy, grants: Iterable[str], now: datetime) -> Verdict
     if not wanted:
         return decide(policy, Signals(), None, now)
     choosable = {purpose.id for purpose in policy.choosable}
-    granted = choosable if "all" in wanted else wanted
-    if not granted <= choosable:
-        unknown = ", ".join(sorted(granted - choosable))
+    unknown = wanted - choosable - {"all"}
+    if unknown:
         raise CookiegateError(
-            f"no such purpose to grant: {unknown}; there are {', '.join(sorted(choosable)) or 'none'}"
+            f"no such purpose to grant: {', '.join(sorted(unknown))}; there are {', '.join(sorted(choosable)) or 'none'}"
         )
+    granted = choosable if "all" in wanted else wanted
     choices = {policy.scopes[purpose]: purpose in granted for purpose in choosable}
     return decide(policy, Signals(), Consent(new_id(), now, choices), now)
 
@@ -64,9 +64,12 @@ def preview(
         grants: purposes the visitor allowed, or "all"; none for a visitor who has not chosen.
         url: the page's absolute URL; by default the first host of the policy.
         fragment: insert nothing.
+
+    Raises:
+        CookiegateError: a purpose is not one that can be chosen, or the URL is none of a page.
     """
     assets = Assets(policy)
-    address = ada_url.URL(url or f"https://{policy.site.hosts[0] if policy.site.hosts else 'localhost'}/")
+    address = _address(url or f"https://{policy.site.hosts[0] if policy.site.hosts else 'localhost'}/")
     language = locale or assets.locales[0]
     noted: Counter[Withheld] = Counter()
     gate = ResponseGate(
@@ -98,3 +101,13 @@ def preview(
     html = b"".join(message.get("body", b"") for message in messages)
     start = next(message for message in messages if message["type"] == "http.response.start")
     return Preview(html, tuple(start["headers"]), dict(noted))
+
+
+def _address(url: str) -> ada_url.URL:
+    try:
+        address = ada_url.URL(url)
+    except ValueError:
+        address = None
+    if address is None or address.protocol not in {"http:", "https:"}:
+        raise CookiegateError(f"{url!r} is not the URL of a page: write it like https://example.com/path")
+    return address
