@@ -22,7 +22,10 @@ def get_all(raw: RawHeaders, name: bytes) -> Iterator[bytes]:
 
 def get(raw: RawHeaders, name: bytes) -> bytes | None:
     """The first value of a header, or None."""
-    return next(get_all(raw, name), None)
+    for key, value in raw:  # plainly, because a page asks for a dozen headers
+        if key == name or key.lower() == name:
+            return value
+    return None
 
 
 def without(raw: RawHeaders, *names: bytes) -> HeaderList:
