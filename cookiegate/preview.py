@@ -39,9 +39,8 @@ def verdict_for(policy: Policy, grants: Iterable[str], now: datetime) -> Verdict
     choosable = {purpose.id for purpose in policy.choosable}
     unknown = wanted - choosable - {"all"}
     if unknown:
-        raise CookiegateError(
-            f"no such purpose to grant: {', '.join(sorted(unknown))}; there are {', '.join(sorted(choosable)) or 'none'}"
-        )
+        known = ", ".join(sorted(choosable)) or "none"
+        raise CookiegateError(f"no such purpose to grant: {', '.join(sorted(unknown))}; there are {known}")
     granted = choosable if "all" in wanted else wanted
     choices = {policy.scopes[purpose]: purpose in granted for purpose in choosable}
     return decide(policy, Signals(), Consent(new_id(), now, choices), now)
