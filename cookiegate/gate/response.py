@@ -156,7 +156,10 @@ class ResponseGate:
         if not names.isdisjoint(_POLICIES):
             raw = [(key, self._unreported(value) if key.lower() in _POLICIES else value) for key, value in raw]
         if page.denied_cookies:
-            raw += expire_cookies(page.denied_cookies, host=page.host, path=page.path, secure=page.signals.secure)
+            turn = int(page.now.timestamp())
+            raw += expire_cookies(
+                page.denied_cookies, host=page.host, path=page.path, secure=page.signals.secure, turn=turn
+            )
         return raw
 
     def _links(self, raw: headers.HeaderList) -> headers.HeaderList:
