@@ -34,9 +34,10 @@ _TOKEN = re.compile(
     + r"|\\(?:.|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
-_NO_RESOURCE = re.compile(r"(?:=\s*|@namespace\s+(?:[\w-]+\s+)?)\Z", re.IGNORECASE)
-"""What stands before a string or URL that is only a name: an attribute selector, or the name of a namespace."""
-_NAME_BEFORE = re.compile(r"(?:[\w\\@#+?-]|[^\x00-\x7f]|\\[0-9a-f]{1,6}[ \t\n])\Z", re.IGNORECASE)
+_NAMESPACE = re.compile(r"@namespace\s+(?:[\w-]+\s+)?\Z", re.IGNORECASE)
+_SELECTED = re.compile(r"=\s*\Z")
+"""What stands before the value in an attribute selector."""
+_NAME_BEFORE = re.compile(r"(?:[\w\\@#+?-]|[^\x00-\x7f]|\\.|\\[0-9a-f]{1,6}[ \t\n])\Z", re.IGNORECASE)
 """What may make ``url`` the end of some longer name, depending on the edition of the grammar."""
 _ODD_IN_URL = re.compile(r"[\"'(\\]|/\*")
 _IMPORT = re.compile(r"@import\s*(?:url\(\s*)?[\"']?([^\"')\s;]+)", re.IGNORECASE)
@@ -68,7 +69,7 @@ def gate(text: str, judge: Judge, *, own_base: bool = False) -> tuple[str, tuple
     """
     if own_base and not _MAY_LEAVE.search(text):
         return text, ()
-    gated, withheld = _replace(_NEWLINE.sub("\n", text), judge)
+    gated, withheld = _replace(_NEWLINE.sub("\n", text).replace("\0", "\ufffd"), judge)
     if _HALF_CHARACTER.search(gated):
         hidden = _replace(_HALF_CHARACTER.sub("\ufffd", gated), judge)[1]
         withheld, gated = (*withheld, *hidden), "" if hidden else gated
@@ -89,7 +90,8 @@ def _replace(text: str, judge: Judge) -> tuple[str, tuple[Withheld, ...]]:
             withheld.append(AMBIGUOUS)
         if group == "url" and _NAME_BEFORE.search(before) and _ODD_IN_URL.search(match["url"]):
             withheld.append(AMBIGUOUS)
-        found = None if _NO_RESOURCE.search(before) else judge(unescape(match[group]))
+        only_named = _NAMESPACE.search(before) or (group != "url" and _SELECTED.search(before))
+        found = None if only_named else judge(unescape(match[group]))
         if found is None:
             return match.group()
         withheld.append(found)

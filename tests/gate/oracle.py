@@ -160,17 +160,10 @@ def contacts(elements: Iterator[Element], page: str, third_party: str) -> list[s
     found = list(elements)
     base = _base(found, page)
 
-    def leads(reference: str) -> bool:
-        try:
-            host = ada_url.URL(reference, base=base).hostname.rstrip(".")
-        except ValueError:
-            return False
-        return host == third_party or host.endswith("." + third_party)
-
     out = []
     for element in map(_without_marks, found):
         for what, references in _references(element):
-            if any(map(leads, references)):
+            if any(leads(reference, third_party, base) for reference in references):
                 out.append(f"{element.namespace}:{element.name} {what}")
         for what, code in _code(element):
             if re.search(rf"(?<![\w-]){re.escape(third_party)}(?![\w-])", code, re.IGNORECASE):
@@ -179,6 +172,15 @@ def contacts(elements: Iterator[Element], page: str, third_party: str) -> list[s
             inner = by_lexbor(element.attributes["srcdoc"].encode("utf-8", "replace"), scripting=True)
             out += [f"srcdoc {contact}" for contact in contacts(inner, base, third_party)]
     return out
+
+
+def leads(reference: str, third_party: str, base: str) -> bool:
+    """Whether a reference on a page of this base leads to a host or one below it."""
+    try:
+        host = ada_url.URL(reference, base=base).hostname.rstrip(".")
+    except ValueError:
+        return False
+    return host == third_party or host.endswith("." + third_party)
 
 
 def _without_marks(element: Element) -> Element:
