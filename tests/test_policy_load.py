@@ -154,6 +154,11 @@ def test_framework_cookies_are_known_beside_the_declared_ones() -> None:
     assert session.purpose == "necessary"
 
 
+def test_usage_data_cannot_rest_on_what_nobody_is_asked_about() -> None:
+    with pytest.raises(PolicyError, match=r"usage\.purpose: is necessary, so nobody is asked"):
+        parse_policy(MINIMAL + '[usage]\npurpose = "necessary"\nretention = "P14M"')
+
+
 def test_the_sites_own_word_on_a_cookie_wins() -> None:
     policy = parse_policy(
         'services = ["google-analytics"]'

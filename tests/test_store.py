@@ -360,6 +360,12 @@ def test_counts_are_added_up(path: Path) -> None:
     assert store.sums(since=NOON + timedelta(hours=1)).views == 0
 
 
+async def test_allowing_one_embed_is_not_accepting_all(path: Path) -> None:
+    with opened(path) as store:
+        await store.put_consent(choice(1, method="allow", choices={"marketing": True}))
+        assert store.sums().outcomes == {"partly": 1}
+
+
 async def test_outcomes_count_each_visitor_once_by_the_last_choice(path: Path) -> None:
     store = opened(path)
     for number, (visitor, chosen) in enumerate(

@@ -230,6 +230,9 @@ def _check_purposes(root: Row, purposes: Mapping[str, Purpose]) -> None:
         if row["purpose"] and row["purpose"] not in purposes:
             message = unknown("purpose", row["purpose"], purposes)
             row.location.at("purpose").problem(f"{message} (a [[purpose]] table declares one of your own)")
+    for row in usage:
+        if row["purpose"] in purposes and purposes[row["purpose"]].necessary:
+            row.location.at("purpose").problem("is necessary, so nobody is asked: name one that visitors may allow")
     asked = sum(not purpose.necessary for purpose in purposes.values())
     if asked > MOST_PURPOSES:
         root.location.at("purpose").problem(f"{asked} purposes are more than the {MOST_PURPOSES} a choice can hold")

@@ -34,11 +34,11 @@ CONSENT_COLUMNS = tuple(schema.consents.c[name] for name in _CONSENT_FIELDS)
 USAGE_COLUMNS = tuple(schema.usage.c[name] for name in _USAGE_FIELDS)
 
 
-def outcome(choices: Mapping[str, bool]) -> Outcome:
-    """What the choices come to. Nothing asked is nothing granted."""
+def outcome(choices: Mapping[str, bool], method: str) -> Outcome:
+    """What the choices come to. Nothing asked is nothing granted; to allow one embed is not to accept all."""
     if not any(choices.values()):
         return "rejected"
-    return "accepted" if all(choices.values()) else "partly"
+    return "accepted" if all(choices.values()) and method != "allow" else "partly"
 
 
 def consent_row(record: ConsentRecord) -> Row:
@@ -46,7 +46,7 @@ def consent_row(record: ConsentRecord) -> Row:
     row = {name: getattr(record, name) for name in _CONSENT_FIELDS}
     choices = dict(record.choices)
     text = json.dumps(choices, ensure_ascii=False, separators=(",", ":"))
-    return row | {"choices": text, "outcome": outcome(choices)}
+    return row | {"choices": text, "outcome": outcome(choices, record.method)}
 
 
 def consent_record(row: sa.Row[Any]) -> ConsentRecord:
