@@ -361,9 +361,10 @@ def test_counts_are_added_up(path: Path) -> None:
 
 
 async def test_allowing_one_embed_is_not_accepting_all(path: Path) -> None:
-    with opened(path) as store:
-        await store.put_consent(choice(1, method="allow", choices={"marketing": True}))
-        assert store.sums().outcomes == {"partly": 1}
+    store = opened(path)
+    await store.put_consent(choice(1, method="allow", choices={"marketing": True}))
+    assert store.sums().outcomes == {"partly": 1}
+    store.close()
 
 
 async def test_outcomes_count_each_visitor_once_by_the_last_choice(path: Path) -> None:
