@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable
 from typing import Protocol
@@ -13,7 +12,11 @@ _SNIFF = 1445
 """Bytes of an unlabelled body that browsers look at (MIME Sniffing Standard 5.2)."""
 
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
-_BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_PAGE = re.compile(
+    rb"[\t\n\x0c\r ]*+(?:<(?:!DOCTYPE HTML|HTML|HEAD|SCRIPT|IFRAME|H1|DIV|FONT|TABLE|A|STYLE|TITLE|B|BODY|BR|P|!--)"
+    rb"(?:[\t\n\x0c\r />]|(?<=--))|<\?xml)",
+    re.IGNORECASE,
+)
 
 
 class PageScanner(Protocol):
@@ -90,7 +93,5 @@ class Body:
 
 
 def looks_like_html(text: bytes) -> bool:
-    """Whether a browser might show an unlabelled body as a page: anything that begins like markup counts."""
-    for bom in _BOMS:
-        text = text.removeprefix(bom)
-    return text.lstrip(b"\t\n\x0c\r \x00")[:1] == b"<"
+    """Whether browsers show an unlabelled body as a page (MIME Sniffing Standard 7.1)."""
+    return _PAGE.match(text) is not None

@@ -148,6 +148,15 @@ _UTF16 = {
     "unicodefffe": "utf-16-be",
 }
 _ISO_2022_JP = frozenset({"iso-2022-jp", "csiso2022jp"})
+_PLAIN = frozenset(
+    "utf-8 utf8 us-ascii ascii latin1 shift_jis shift-jis sjis x-sjis windows-31j euc-jp euc-kr gbk gb2312 gb18030 "
+    "big5 koi8-r koi8-u macintosh tis-620 windows-874".split()
+) | {
+    f"{family}-{number}"
+    for family, numbers in (("iso-8859", range(1, 17)), ("windows", range(1250, 1259)))
+    for number in numbers
+}
+"""The usual labels of encodings in which markup is ASCII. A label browsers do not know leaves them free to guess."""
 _BOMS = ((codecs.BOM_UTF8, ""), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _XML_UTF16 = ((b"<\x00?\x00x\x00", "utf-16-le"), (b"\x00<\x00?\x00x", "utf-16-be"))
 _ESC = b"\x1b"
@@ -165,7 +174,7 @@ class Charset:
     """
 
     def __init__(self, label: str) -> None:
-        self._label = label.strip().strip("\"'").lower()
+        self._label = label.strip().lower()
         self._decoder: codecs.IncrementalDecoder | None = None
         self._decided = False
         self._strip_escapes = False
@@ -193,9 +202,7 @@ class Charset:
         codec = self._codec_of_label()
         if codec:
             return self._use(codec, data)
-        if not self._label:
-            return self._undeclared(data)
-        return data
+        return data if self._label in _PLAIN else self._undeclared(data)
 
     def _codec_of_label(self) -> str:
         return "iso2022_jp" if self._label in _ISO_2022_JP else _UTF16.get(self._label, "")

@@ -12,6 +12,7 @@ XHTML = b"application/xhtml+xml"
 _MEMBER = re.compile(rb"(?:[^,\"]++|\"(?:\\.|[^\"\\])*+\"?+)++", re.DOTALL)
 _END = re.compile(rb"[\t\n\r ;,(]")
 """Where Chromium ends the type, whatever the grammar says: ``text/html (x`` is HTML to it."""
+_PARAMETER = re.compile(rb";[\t\n\r ]*+([^;=]*+)(?:=(?:\"((?:\\.|[^\"\\])*+)\"?[^;]*+|([^;]*+)))?+", re.DOTALL)
 _XML = re.compile(rb"(?:text/(?:xml|xsl)|application/xml|.+\+xml)\Z")
 _SNIFFED = frozenset({b"", b"*/*", b"unknown/unknown", b"application/unknown"})
 _JAVASCRIPT = frozenset(essence.encode() for essence in JAVASCRIPT_TYPES)
@@ -20,6 +21,15 @@ _JAVASCRIPT = frozenset(essence.encode() for essence in JAVASCRIPT_TYPES)
 def essence(value: bytes) -> bytes:
     """Type and subtype of a ``Content-Type``, in lower case."""
     return _END.split(value.strip(), maxsplit=1)[0].lower()
+
+
+def charset(value: bytes) -> str:
+    """The ``charset`` parameter of a ``Content-Type``: the first that can be read, or ""."""
+    for name, quoted, plain in _PARAMETER.findall(value):
+        label = re.sub(rb"\\(.)", rb"\1", quoted) if quoted else plain.rstrip(b"\t\n\r ")
+        if name.lower() == b"charset" and label:
+            return str(label.decode("latin-1"))
+    return ""
 
 
 def is_sniffed(essence: bytes) -> bool:

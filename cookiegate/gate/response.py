@@ -17,10 +17,10 @@ from ..policy import Policy
 from ..signals import Signals
 from .body import Body, PageScanner
 from .codings import Charset, GzipEncoder, decoder
-from .content_types import XHTML, is_javascript, is_sniffed, is_xml, settled
+from .content_types import XHTML, charset, is_javascript, is_sniffed, is_xml, settled
 from .content_types import essence as essence_of
 from .cookies import expire_cookies, filter_set_cookies
-from .elements import FETCHING_RELS, Elements, Observer, refresh_url
+from .elements import FETCHING_RELS, Elements, Observer, refresh_url, srcset_urls
 from .repeats import Gating, Repeats, WholePage
 from .resources import Decider, Resources, Withheld
 from .scanner import Scanner
@@ -40,7 +40,7 @@ _TELLING = {
 }
 """Headers that many sites send with everything, and what makes them matter."""
 _LINK = re.compile(rb"<([^>]*)>((?:[^,\"]|\"(?:\\.|[^\"\\])*\")*)")
-_REL = re.compile(rb";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^;,\s]*))", re.IGNORECASE)
+_PARAMETER = re.compile(rb";\s*+([^\s;=]*+)\s*+(?:=\s*+(?:\"((?:\\.|[^\"\\])*+)\"|([^;]*+)))?+[^;]*+")
 _ABSOLUTE = re.compile(rb"(?:https?:)?//[^\s\"'<>;,)]+", re.IGNORECASE)
 _FILE_PIECE = 1 << 16
 
@@ -132,7 +132,8 @@ class ResponseGate:
         essence = essence_of(content_type)
         self._repeats = self._page.repeats if _is_for_all(raw) else None
         raw = self._safe_headers(raw)
-        if essence == b"text/html" or is_sniffed(essence):
+        nosniff = (headers.get(raw, b"x-content-type-options") or b"").strip().lower() == b"nosniff"
+        if essence == b"text/html" or (is_sniffed(essence) and not nosniff):
             return self._on_page(message, raw, content_type, certain=essence == b"text/html")
         if is_xml(essence):
             return self._on_xml(message, raw, content_type, essence)
@@ -175,11 +176,16 @@ class ResponseGate:
         return kept
 
     def _withheld_link(self, match: re.Match[bytes]) -> bool:
-        rel = _REL.search(match.group(2))
-        rels = set((rel.group(1) or rel.group(2) or b"").decode("latin-1").lower().split()) if rel else set()
-        if not rels & FETCHING_RELS:
+        """Whether a link fetches anything that is withheld: its target, or a source of ``imagesrcset``."""
+        parameters = {"rel": "", "imagesrcset": ""}
+        for name, quoted, plain in _PARAMETER.findall(match.group(2)):
+            key = name.decode("latin-1").lower()
+            if key in parameters:  # which one counts where there are several, browsers do not agree on
+                parameters[key] += " " + (_unquoted(quoted) or plain.decode("utf-8", "replace"))
+        if FETCHING_RELS.isdisjoint(parameters["rel"].lower().split()):
             return False
-        return self._noted(self._decider.url("Link header", match.group(1).decode("utf-8", "replace")))
+        urls = [match.group(1).decode("utf-8", "replace"), *srcset_urls(parameters["imagesrcset"])]
+        return self._noted(self._decider.urls("Link header", urls))
 
     def _leads_away(self, name: bytes, value: bytes) -> bool:
         if name == b"refresh":
@@ -237,7 +243,7 @@ class ResponseGate:
         return Body(
             decoder=decoder(codings) if codings else None,
             encoder=GzipEncoder() if codings and self._page.gzip else None,
-            charset=Charset(_charset_label(content_type)),
+            charset=Charset(charset(content_type)),
             open_scanner=self._xml_scanner if xml else self._scanner,
             certain=certain,
         )
@@ -382,12 +388,8 @@ def _is_for_all(raw: headers.RawHeaders) -> bool:
     return headers.get(raw, b"set-cookie") is None and personal.isdisjoint(headers.list_members(raw, b"cache-control"))
 
 
-def _charset_label(content_type: bytes) -> str:
-    for parameter in content_type.split(b";")[1:]:
-        key, _, value = parameter.partition(b"=")
-        if key.strip().lower() == b"charset":
-            return value.decode("latin-1")
-    return ""
+def _unquoted(quoted: bytes) -> str:
+    return re.sub(rb"\\(.)", rb"\1", quoted).decode("utf-8", "replace")
 
 
 def _uncacheable(raw: headers.HeaderList) -> headers.HeaderList:

@@ -400,5 +400,8 @@ def _same_in_both_readings(text: bytes, *, code: bool) -> bool:
 
 
 def _is_text_anyway(section: bytes) -> bool:
-    """Whether a CDATA section holds no markup where it is read as a comment that ends at the first ``>``."""
-    return b"<" not in section.partition(b">")[2]
+    """Whether a CDATA section holds no markup where it is read as a comment that ends at the first ``>``.
+
+    Nor may it end in a byte that makes one character of the bracket behind it, as in Shift_JIS, GBK or Big5.
+    """
+    return b"<" not in section.partition(b">")[2] and not section[-1:] >= b"\x80"
