@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import codecs
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from ..errors import UnreadableBody
 
 _PIECE = 1 << 20
+_LARGEST = 64 * 1024 * 1024
+"""Bytes that one piece of a coded body may become. More is no page but an attempt to fill the memory."""
+_WINDOW = 8 * 1024 * 1024
+"""The window a zstandard body may ask for (RFC 9659 3)."""
 
 
 class Decoder(Protocol):
@@ -21,36 +25,53 @@ class Decoder(Protocol):
     def feed(self, data: bytes) -> bytes: ...
 
 
+def _bounded(pieces: Iterator[bytes]) -> bytes:
+    """Pieces joined, so long as they stay within what one piece of a body may become."""
+    joined: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        joined.append(piece)
+        size += len(piece)
+        if size > _LARGEST:
+            raise UnreadableBody(f"a piece of its compressed body becomes more than {_LARGEST} bytes")
+    return b"".join(joined)
+
+
 class _Zlib:
     """gzip (RFC 1952), zlib (RFC 1950) and, because some servers send it as "deflate", raw deflate (RFC 1951)."""
 
+    _HEADER = 2
+
     def __init__(self, *, gzip: bool) -> None:
         self._gzip = gzip
-        self._engine = zlib.decompressobj(zlib.MAX_WBITS | 16 if gzip else zlib.MAX_WBITS)
-        self._started = False
+        self._first = b""
+        self._engine: zlib._Decompress | None = zlib.decompressobj(zlib.MAX_WBITS | 16) if gzip else None
 
     def feed(self, data: bytes) -> bytes:
-        out = []
-        while data:
-            if self._engine.eof:
-                if not self._gzip:
-                    break
-                self._engine = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            out.append(self._piece(data))
-            data = self._engine.unconsumed_tail or self._engine.unused_data
-        return b"".join(out)
-
-    def _piece(self, data: bytes) -> bytes:
+        if self._engine is None:
+            self._first += data
+            if len(self._first) < self._HEADER:
+                return b""
+            data = self._first
+            self._engine = zlib.decompressobj(zlib.MAX_WBITS if _is_zlib(data) else -zlib.MAX_WBITS)
         try:
-            piece = self._engine.decompress(data, _PIECE)
+            return _bounded(self._pieces(self._engine, data))
         except zlib.error as error:
-            if self._gzip or self._started:
-                raise UnreadableBody(f"its compressed body is damaged: {error}") from error
-            self._engine = zlib.decompressobj(-zlib.MAX_WBITS)
-            self._started = True
-            return self._piece(data)
-        self._started = True
-        return piece
+            raise UnreadableBody(f"its compressed body is damaged: {error}") from error
+
+    def _pieces(self, engine: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+        while data:
+            if engine.eof:
+                if not self._gzip or not data.startswith(b"\x1f"):
+                    return  # what is behind the end is padding, or nothing to a browser
+                engine = self._engine = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            yield engine.decompress(data, _PIECE)
+            data = engine.unconsumed_tail or engine.unused_data
+
+
+def _is_zlib(header: bytes) -> bool:
+    """Whether two bytes are a zlib header: the method, and a check that nothing else is likely to pass (RFC 1950)."""
+    return header[0] & 0x0F == 8 and int.from_bytes(header[:2], "big") % 31 == 0
 
 
 class _Brotli:
@@ -62,23 +83,38 @@ class _Brotli:
 
     def feed(self, data: bytes) -> bytes:
         try:
-            return bytes(self._engine.process(data))
+            return _bounded(self._pieces(data))
         except self._error as error:
             raise UnreadableBody(f"its brotli body is damaged: {error}") from error
 
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        if self._engine.is_finished():
+            return
+        yield self._engine.process(data, output_buffer_limit=_PIECE)
+        while not self._engine.can_accept_more_data():
+            yield self._engine.process(b"", output_buffer_limit=_PIECE)
+
 
 class _Zstandard:
+    _SLICE = 1024  # a block of a few bytes may become 128 KiB, and the library cannot stop half-way
+
     def __init__(self) -> None:
         import zstandard  # noqa: PLC0415 - an extra: needed only where the app sends it
 
-        self._engine = zstandard.ZstdDecompressor().decompressobj()
+        self._engine = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
         self._error = zstandard.ZstdError
 
     def feed(self, data: bytes) -> bytes:
         try:
-            return self._engine.decompress(data) if data else b""
+            return _bounded(self._pieces(data))
         except self._error as error:
             raise UnreadableBody(f"its zstandard body is damaged: {error}") from error
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), self._SLICE):
+            if self._engine.eof:
+                return
+            yield self._engine.decompress(data[start : start + self._SLICE])
 
 
 class _Stacked:
