@@ -7,7 +7,9 @@ import re
 from ..headers import HeaderList, get_all, replaced
 from .elements import JAVASCRIPT_TYPES
 
-XHTML = b"application/xhtml+xml"
+PAGES_OF_XML = frozenset({b"application/xhtml+xml", b"application/xslt+xml", b"text/xsl"})
+"""XML that browsers make a page of, whatever it was asked for as: a style sheet in XSLT holds the page it makes."""
+SPECULATION_RULES = b"application/speculationrules+json"
 
 _MEMBER = re.compile(rb"(?:[^,\"]++|\"(?:\\.|[^\"\\])*+\"?+)++", re.DOTALL)
 _END = re.compile(rb"[\t\n\r ;,(]")

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 from urllib.parse import unquote
 
+from ..errors import UnreadableBody
 from . import css
 from .markup import Tag, dimension, escape_value
 from .resources import Decider, Withheld
-from .scanner import Scanner
+from .scanner import MAX_HELD, Scanner
 
 Judge = Callable[[Tag], Withheld | None]
 
@@ -150,6 +151,14 @@ class Elements:
         tag.lead(b'data-cg-css="' + withheld[0].purpose.encode() + b'"')
         return tag.edited(), sheet.encode("utf-8", "surrogateescape")
 
+    def rules(self, text: bytes) -> bytes:
+        """A file of speculation rules, or one without any."""
+        withheld = self._rules("speculationrules", text)
+        if withheld is None:
+            return text
+        self._note(withheld)
+        return b"{}"
+
     def unclear(self, name: str) -> None:
         """Note that the content of an element was dropped because browsers may read it in two ways."""
         self._note(Withheld(f"ambiguous {name}", "", ""))
@@ -163,7 +172,7 @@ class Elements:
             if withheld is not None:
                 return withheld
         # Which of these counts depends on the namespace; where none does, the text runs.
-        return self.decider.code("inline script", text.decode("utf-8", "replace")) if text else None
+        return self.decider.script("inline script", text.decode("utf-8", "replace")) if text else None
 
     def _rules(self, kind: str, text: bytes) -> Withheld | None:
         """Import maps and speculation rules are JSON that names URLs; what cannot be read is withheld."""
@@ -403,6 +412,25 @@ class Observer:
 
     def unclear(self, name: str) -> None:
         """Nothing is dropped, so there is nothing to note."""
+
+
+class RulesScanner:
+    """Takes a file of speculation rules as scanners take a page. It can only be judged as a whole."""
+
+    def __init__(self, elements: Elements) -> None:
+        self._elements = elements
+        self._text = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        """Take more of the file."""
+        self._text += data
+        if len(self._text) > MAX_HELD:
+            raise UnreadableBody(f"its rules are longer than {MAX_HELD} bytes")
+        return b""
+
+    def close(self) -> bytes:
+        """The file is complete: return what is left of it."""
+        return self._elements.rules(bytes(self._text))
 
 
 def mark(withheld: Withheld) -> bytes:

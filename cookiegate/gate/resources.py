@@ -197,6 +197,10 @@ class Decider:
                 return withheld
         return self.urls(what, inline.unwalled)
 
+    def script(self, what: str, text: str) -> Withheld | None:
+        """As `code`, for a script that runs by itself: it may not begin by leaving for a third party either."""
+        return self.code(what, text) or self.urls(what, unwalled.leaving(text))
+
     def _judge(self, what: str, target: Target) -> Withheld | None:
         if target.place == "undeclared":
             return Withheld(what, target.host, "")

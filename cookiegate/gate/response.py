@@ -17,10 +17,10 @@ from ..policy import Policy
 from ..signals import Signals
 from .body import Body, PageScanner
 from .codings import Charset, GzipEncoder, decoder
-from .content_types import XHTML, charset, is_javascript, is_sniffed, is_xml, settled
+from .content_types import PAGES_OF_XML, SPECULATION_RULES, charset, is_javascript, is_sniffed, is_xml, settled
 from .content_types import essence as essence_of
 from .cookies import expire_cookies, filter_set_cookies
-from .elements import FETCHING_RELS, Elements, Observer, refresh_url, srcset_urls
+from .elements import FETCHING_RELS, Elements, Observer, RulesScanner, refresh_url, srcset_urls
 from .repeats import Gating, Repeats, WholePage
 from .resources import Decider, Resources, Withheld
 from .scanner import Scanner
@@ -137,6 +137,8 @@ class ResponseGate:
             return self._on_page(message, raw, content_type, certain=essence == b"text/html")
         if is_xml(essence):
             return self._on_xml(message, raw, content_type, essence)
+        if essence == SPECULATION_RULES and not self._page.observing:
+            return self._on_page(message, raw, content_type, certain=True, scanner=self._rules_scanner)
         if is_javascript(essence):
             raw = self._walled_file(raw)
         return [{**message, "headers": raw}]
@@ -217,26 +219,34 @@ class ResponseGate:
 
     def _on_xml(self, message: Message, raw: headers.HeaderList, content_type: bytes, essence: bytes) -> list[Message]:
         """XML is a page when it is XHTML or when a browser says that it will show it; feeds and images are not."""
-        if not self._page.observing and (essence == XHTML or self._page.signals.shown):
-            return self._on_page(message, raw, content_type, certain=True, xml=True)
+        if not self._page.observing and (essence in PAGES_OF_XML or self._page.signals.shown):
+            return self._on_page(message, raw, content_type, certain=True, scanner=self._xml_scanner)
         return [{**message, "headers": self._walled_file(raw)}]
 
     def _on_page(
-        self, message: Message, raw: headers.HeaderList, content_type: bytes, *, certain: bool, xml: bool = False
+        self,
+        message: Message,
+        raw: headers.HeaderList,
+        content_type: bytes,
+        *,
+        certain: bool,
+        scanner: Callable[[], PageScanner] | None = None,
     ) -> list[Message]:
         if self._page.method == "HEAD" or self.status in {204, 304} or self.status < 200:
             changed = raw if self._page.observing else _uncacheable(headers.without(raw, *_VALIDATORS, *_DIGESTS))
             return [{**message, "headers": changed}]
         self._start = {**message, "headers": raw}
         try:
-            self._body = self._reader(raw, content_type, certain=certain, xml=xml)
+            self._body = self._reader(raw, content_type, certain=certain, scanner=scanner or self._scanner)
         except UnreadableBody as error:
             if self._page.observing:
                 return [self._start]
             return self._withhold(error)
         return []
 
-    def _reader(self, raw: headers.HeaderList, content_type: bytes, *, certain: bool, xml: bool) -> Body:
+    def _reader(
+        self, raw: headers.HeaderList, content_type: bytes, *, certain: bool, scanner: Callable[[], PageScanner]
+    ) -> Body:
         if self.status == 206:
             raise UnreadableBody("it is a part of a page, which cannot be judged without the rest")
         codings = headers.list_members(raw, b"content-encoding")
@@ -244,7 +254,7 @@ class ResponseGate:
             decoder=decoder(codings) if codings else None,
             encoder=GzipEncoder() if codings and self._page.gzip else None,
             charset=Charset(charset(content_type)),
-            open_scanner=self._xml_scanner if xml else self._scanner,
+            open_scanner=scanner,
             certain=certain,
         )
 
@@ -306,6 +316,9 @@ class ResponseGate:
         """Nothing of ours is put into XML: it would have to fit its namespaces, and one slip would break the page."""
         self.is_page = 200 <= self.status < 300
         return XmlScanner(Elements(self._decider, placeholders=None, note=self._page.note))
+
+    def _rules_scanner(self) -> RulesScanner:
+        return RulesScanner(Elements(self._decider, placeholders=None, note=self._page.note))
 
     def _insert(self) -> bytes:
         """The banner for who has not chosen, the way back for who has; nothing in fragments and frames."""
@@ -379,7 +392,7 @@ def needs_gate(start: Message) -> bool:
 def _concerns_gate(content_type: bytes) -> bool:
     essence = essence_of(content_type)
     page = essence == b"text/html" or is_sniffed(essence) or is_xml(essence)
-    return page or is_javascript(essence) or b"," in content_type
+    return page or is_javascript(essence) or essence == SPECULATION_RULES or b"," in content_type
 
 
 def _is_for_all(raw: headers.RawHeaders) -> bool:

@@ -1,9 +1,9 @@
 """What an inline script has a browser do that no Content-Security-Policy stops (CSP Level 3).
 
 A browser connects to a frame's host before the wall blocks the frame; hints, refreshes, speculation rules and peer
-connections the wall does not govern at all. A script that plainly makes one of these for a third party is therefore
-withheld as a whole, as one is that belongs to a service. An address counts only near the word that tells what it is
-for: the same script may hold data with any number of addresses that nobody asks for anything.
+connections the wall does not govern at all, nor where a page goes. A script that plainly makes one of these for a third
+party is therefore withheld as a whole, as one is that belongs to a service. An address counts only near the word that
+tells what it is for: the same script may hold data with any number of addresses that nobody asks for anything.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ _ADDRESS = re.compile(
     rf"|[\"'`](?:stuns?|turns?):(?P<peer>{_REST}))"
     r"(?P<more>[\"'`]\s*+\+\s*+[\w$.]*+)?"
 )
+_LEAVES = re.compile(
+    r"(?:\s++|;|[\"']use strict[\"'])*+(?:(?:window|document|self|top)\.)?+location"
+    rf"(?:(?:\.href)?+\s*+=|\.(?:assign|replace)\()\s*+[\"'`](?P<url>(?:https?:)?//{_REST})",
+    re.IGNORECASE,
+)
 _BEGINNING = re.compile(r"(?:\w+:)?//(?:\$\{|\Z)")
 """An address whose host the script puts in later."""
 UNKNOWN = "//\ufffd"
@@ -50,6 +55,16 @@ def references(code: str) -> Iterator[str]:
         following = bisect(places, match.start())
         if any(abs(place - match.start()) <= _NEAR for place in places[max(0, following - 1) : following + 1]):
             yield from _address(match)
+
+
+def leaving(code: str) -> Iterator[str]:
+    """Where a script leads that begins by leaving the page, as a refresh does.
+
+    Later in a script, or in what handles a click, leaving may well wait for the visitor.
+    """
+    match = _LEAVES.match(code)
+    if match is not None:
+        yield match["url"]
 
 
 def _address(match: re.Match[str]) -> Iterator[str]:

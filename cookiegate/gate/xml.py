@@ -24,6 +24,7 @@ _TOKEN = re.compile(
 _INTERNAL_SUBSET = re.compile(rb"<![A-Za-z][^>\[]*\[")
 _XLINK_PREFIX = re.compile(rb"xmlns:(?!xlink[\s=])[^\s=]+\s*=\s*[\"']\s*http://www\.w3\.org/1999/xlink", re.IGNORECASE)
 _TEXT_END = {name: re.compile(rb"</(?:[^\s/>:]+:)?" + name.encode() + rb"\s*>") for name in ("script", "style")}
+_STYLESHEET = re.compile(rb"<\?xml-stylesheet\s(.*)\?>\Z", re.DOTALL)
 _CDATA = re.compile(rb"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 
 
@@ -88,7 +89,7 @@ class XmlScanner:
         """A token as it may go out and where the next begins; None where its text is not complete yet."""
         name = match["name"]
         if name is None:
-            return match.group(), end
+            return self._instruction(match.group()), end
         if _XLINK_PREFIX.search(match.group()):
             raise UnreadableBody("it gives XLink another prefix, so that its links cannot be told")
         tag = Tag(match.group(), name, local=True)
@@ -100,6 +101,14 @@ class XmlScanner:
             return None, end
         text_end = closed.start() if closed else len(buffer)
         return self._text_element(tag, buffer[end:text_end]), text_end
+
+    def _instruction(self, piece: bytes) -> bytes:
+        """A comment, a section or an instruction; without the style sheet that is withheld (xml-stylesheet 1.0)."""
+        sheet = _STYLESHEET.match(piece)
+        if sheet is None:
+            return piece
+        link = Tag(b'<link rel="stylesheet" ' + sheet[1] + b">", b"link")
+        return piece if self._handler.start(link, foreign=False) == link.raw else b""
 
     def _text_element(self, tag: Tag, text: bytes) -> bytes:
         if tag.name == "script":
