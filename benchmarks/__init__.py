@@ -1,0 +1,1 @@
+"""Measurements, run by `scripts/bench`. `docs/performance.md` says what each does and what it gave."""
