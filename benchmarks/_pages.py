@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cookiegate.gate import Withheld
 from cookiegate.policy import Policy, load_policy
 from cookiegate.preview import preview
 
@@ -68,25 +67,28 @@ def fitting_policy(bodies: Sequence[bytes], folder: Path) -> Policy:
     Every service of the catalogue that they embed is declared, and every other host counts as the site's own.
     """
     services: set[str] = set()
-    grants: tuple[str, ...] = ()
-    policy = _load(folder, services)
-    while named := {found.service for found in _withheld(policy, bodies, grants) if found.service} - services:
-        services |= named
-        grants = ("all",)
-        policy = _load(folder, services)
-    hosts = {found.host for found in _withheld(policy, bodies, ("all",)) if found.host}
-    return replace(policy, gate=replace(policy.gate, first_party=tuple(sorted(hosts))))
+    hosts: set[str] = set()
+    policy = _load(folder, services, hosts)
+    while named := _withheld(policy, bodies) - {(service, "") for service in services} - {("", host) for host in hosts}:
+        services |= {service for service, _ in named if service}
+        hosts |= {host for service, host in named if host and not service}
+        policy = _load(folder, services, hosts)
+    return policy
 
 
-def _withheld(policy: Policy, bodies: Iterable[bytes], grants: Iterable[str]) -> set[Withheld]:
+def _withheld(policy: Policy, bodies: Iterable[bytes]) -> set[tuple[str, str]]:
+    """What is kept from a visitor who allowed everything: services, and hosts that belong to none."""
     now = datetime.now(UTC)
-    return {found for body in bodies for found in preview(policy, body, now=now, grants=grants, url=URL).withheld}
+    pages_seen = (preview(policy, body, now=now, grants=("all",), url=URL) for body in bodies)
+    found = {withheld for page in pages_seen for withheld in page.withheld}
+    return {(withheld.service, "" if withheld.service else withheld.host) for withheld in found if withheld.host}
 
 
-def _load(folder: Path, services: Iterable[str]) -> Policy:
+def _load(folder: Path, services: Iterable[str], hosts: Iterable[str]) -> Policy:
     path = folder / "cookiegate.toml"
     path.write_text(_POLICY.format(services=", ".join(f'"{name}"' for name in sorted(services))), encoding="utf-8")
-    return load_policy(path)
+    policy = load_policy(path)
+    return replace(policy, gate=replace(policy.gate, first_party=tuple(sorted(hosts))))
 
 
 # A page like a newspaper's -----------------------------------------------------------------------------------------

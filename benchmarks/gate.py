@@ -87,7 +87,7 @@ def _compare(
 ) -> None:
     denied = Denied(Decider(resources, verdict, url=URL))
     ours = partial(_gate, resources, verdict, lambda _: None)
-    lanes = {OURS: _warm(ours), COLD: partial(_cold, Caches(), resources.policy, verdict)}
+    lanes: dict[str, Lane] = {OURS: _warm(ours), COLD: partial(_cold, Caches(), resources.policy, verdict)}
     lanes |= {name: partial(_timed, PEERS[name][1](denied)) for name in wanted}
     lanes[COPY] = partial(_timed, memcpy)
     samples = {
