@@ -112,6 +112,8 @@ class ResponseGate:
     def feed(self, message: Message) -> list[Message]:
         """The messages to send for one message of the app."""
         kind = message["type"]
+        if self._given_up:
+            return []
         if kind == "http.response.start":
             return self._on_start(message)
         if kind == "http.response.body" and self._body is not None:

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from cookiegate.gate import Page, Wall
 from cookiegate.gate.elements import Elements, Observer
 from cookiegate.gate.resources import Decider, Resources, Withheld
 from cookiegate.gate.scanner import Scanner
 from cookiegate.lawful import Verdict
 from cookiegate.policy import Basis, Controller, CookieRule, GateRules, HostPattern, Policy, Purpose, Service, Site
 from cookiegate.preview import verdict_for
+from cookiegate.signals import Signals
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 PAGE = "https://www.site.example/dir/page?q=1"
@@ -108,3 +110,38 @@ def scan(page: bytes | str, *grants: str, pieces: Iterable[bytes] | None = None,
     out = [scanner.feed(piece) for piece in (pieces if pieces is not None else [whole])]
     gated.html = b"".join([*out, scanner.close()])
     return gated
+
+
+class Layer(Placeholders):
+    """The visitor's layer, in few bytes."""
+
+    def banner(self, *, return_to: str, signal: bool = False, allowed: Iterable[str] = ()) -> bytes:
+        return f"<aside>{return_to} {'signal' if signal else 'ask'} {','.join(allowed)}</aside>".encode()
+
+    def way_back(self, *, return_to: str, granted: bool, allowed: Iterable[str] = ()) -> bytes:
+        return f"<aside>{return_to} {'granted' if granted else 'refused'} {','.join(allowed)}</aside>".encode()
+
+
+def page_of(*grants: str, notes: list[Withheld] | None = None, policy: Policy = POLICY, **fields: Any) -> Page:
+    """What the gate needs to know about a request for `PAGE` by a visitor who granted these purposes."""
+    usual: dict[str, Any] = {
+        "signals": Signals(secure=True),
+        "url": PAGE,
+        "method": "GET",
+        "gzip": True,
+        "denied_cookies": (),
+        "verdict": verdict_for(policy, grants, NOW),
+    }
+    return Page(
+        policy=policy,
+        resources=RESOURCES if policy is POLICY else Resources(policy),
+        wall=Wall(policy),
+        layer=Layer(),
+        host="www.site.example",
+        path="/dir/page",
+        return_to="/dir/page?q=1",
+        now=NOW,
+        note=(notes if notes is not None else []).append,
+        withheld_page=lambda why: f"<p>withheld: {why}</p>".encode(),
+        **{**usual, **fields},
+    )
