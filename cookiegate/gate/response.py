@@ -33,7 +33,7 @@ _VALIDATORS = (b"content-length", b"etag", b"last-modified", b"accept-ranges", b
 _DIGESTS = (b"content-digest", b"repr-digest", b"unencoded-digest")
 _REPORTING = frozenset({b"nel", b"report-to", b"reporting-endpoints", b"speculation-rules"})
 _POLICIES = frozenset({b"content-security-policy", b"content-security-policy-report-only"})
-_WATCHED = _REPORTING | {b"set-cookie", b"link", b"refresh"}
+_WATCHED = _REPORTING | {b"set-cookie", b"link", b"refresh", b"location"}
 _TELLING = {
     **dict.fromkeys(_POLICIES, re.compile(rb"report-uri", re.IGNORECASE)),
     b"x-dns-prefetch-control": re.compile(rb"\s*on\s*\Z", re.IGNORECASE),
@@ -158,6 +158,8 @@ class ResponseGate:
             raw = self._links(raw)
         if not names.isdisjoint(_REPORTING) or b"refresh" in names or b"x-dns-prefetch-control" in names:
             raw = [(key, value) for key, value in raw if not self._leads_away(key.lower(), value)]
+        if b"location" in names and page.signals.prefetch:
+            raw = self._unprefetched(raw)
         if not names.isdisjoint(_POLICIES):
             raw = [(key, self._unreported(value) if key.lower() in _POLICIES else value) for key, value in raw]
         if page.denied_cookies:
@@ -201,6 +203,13 @@ class ResponseGate:
             return False
         urls = (url.decode("utf-8", "replace") for url in _ABSOLUTE.findall(value))
         return self._noted(self._decider.urls(f"{name.decode()} header", urls))
+
+    def _unprefetched(self, raw: headers.HeaderList) -> headers.HeaderList:
+        """A prefetch must not be redirected to what is withheld: no wall stands there, and no visitor has asked."""
+        location = (headers.get(raw, b"location") or b"").decode("utf-8", "replace")
+        if not self._noted(self._decider.url("redirect of a prefetch", location)):
+            return raw
+        return headers.replaced(headers.without(raw, b"location"), b"cache-control", b"no-store")
 
     def _unreported(self, policy: bytes) -> bytes:
         return without_reports(policy, lambda uri: self._noted(self._decider.url("report-uri header", uri)))
