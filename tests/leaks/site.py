@@ -126,8 +126,8 @@ def label(fixture: Fixture, layer: Layer) -> str:
 
 def label_of(scope: Scope) -> str:
     """The label of the visit a request belongs to."""
-    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-    return host.partition(".")[0]
+    host: bytes = dict(scope["headers"]).get(b"host", b"")
+    return host.decode("latin-1").partition(".")[0]
 
 
 def _number(label: str) -> int:
