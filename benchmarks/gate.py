@@ -17,9 +17,10 @@ from pathlib import Path
 from benchmarks._measure import Caches, interleaved, machine, once, repeated, table
 from benchmarks._pages import URL, Pages, fitting_policy, pages
 from benchmarks._peers import PEERS, Denied, Peer, memcpy
-from cookiegate.gate import Resources, Withheld
+from cookiegate.gate import Notices, Repeats, Resources
 from cookiegate.gate.elements import Elements
-from cookiegate.gate.resources import Decider
+from cookiegate.gate.repeats import Gating, Note
+from cookiegate.gate.resources import Decider, Withheld
 from cookiegate.gate.scanner import Scanner
 from cookiegate.lawful import Verdict
 from cookiegate.policy import Policy
@@ -27,7 +28,7 @@ from cookiegate.preview import verdict_for
 
 SIZES = {"20 KB": 20_000, "100 KB": 100_000, "1 MB": 1_000_000}
 QUICK = ("lxml", "BeautifulSoup, lxml", "BeautifulSoup, html.parser")
-OURS, COLD, COPY = "cookiegate", "cookiegate, nothing cached", "memcpy"
+OURS, COLD, AGAIN, COPY = "cookiegate", "cookiegate, nothing cached", "cookiegate, page kept", "memcpy"
 PIECE = 16 * 1024
 Lane = Callable[[bytes], float]
 
@@ -66,12 +67,12 @@ def _installed(wanted: Sequence[str]) -> Iterator[str]:
             yield name
 
 
-def _gate(resources: Resources, verdict: Verdict, note: Callable[[Withheld], None], page: bytes) -> bytes:
+def _gate(resources: Resources, verdict: Verdict, note: Note, page: bytes) -> bytes:
     scanner = _scanner(resources, verdict, note)
     return scanner.feed(page) + scanner.close()
 
 
-def _scanner(resources: Resources, verdict: Verdict, note: Callable[[Withheld], None]) -> Scanner:
+def _scanner(resources: Resources, verdict: Verdict, note: Note) -> Scanner:
     return Scanner(Elements(Decider(resources, verdict, url=URL), placeholders=None, note=note))
 
 
@@ -88,6 +89,7 @@ def _compare(
     denied = Denied(Decider(resources, verdict, url=URL))
     ours = partial(_gate, resources, verdict, lambda _: None)
     lanes: dict[str, Lane] = {OURS: _warm(ours), COLD: partial(_cold, Caches(), resources.policy, verdict)}
+    lanes[AGAIN] = partial(_again, Repeats(), partial(_scanner, resources, verdict))
     lanes |= {name: partial(_timed, PEERS[name][1](denied)) for name in wanted}
     lanes[COPY] = partial(_timed, memcpy)
     samples = {
@@ -111,6 +113,15 @@ def _cold(caches: Caches, policy: Policy, verdict: Verdict, page: bytes) -> floa
     caches.clear()
     work = partial(_gate, Resources(policy), verdict, lambda _: None, page)
     return once(work)
+
+
+def _again(repeats: Repeats, scanner: Callable[[Note], Scanner], page: bytes) -> float:
+    """A page that came before, in memory of its own as an app makes it."""
+    notices = Notices()
+    gating = Gating(lambda _, note: scanner(note), circumstances=URL, insert=b"", note=notices)
+    for _ in range(2):
+        repeats.gated(page, gating)
+    return repeated(lambda: repeats.gated(page[:-1] + page[-1:], gating))
 
 
 def _timed(peer: Peer, page: bytes) -> float:
