@@ -250,8 +250,7 @@ class InlineIndex:
     def _read(self, text: str) -> Inline:
         found = {service.id: service for service in self._by_signature(text)}
         plain = _ESCAPED.sub(_unescaped, text).lower()
-        for reading in {text.lower(), plain}:
-            found.update((service.id, service) for service in self._by_host(reading))
+        found.update((service.id, service) for service in self._by_host(plain))
         return Inline(tuple(found.values()), tuple(unwalled.references(plain)))
 
     def _by_signature(self, text: str) -> Iterator[Service]:

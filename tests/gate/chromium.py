@@ -21,11 +21,16 @@ _QUIET = (
 
 
 class Frames:
-    """Shows pages in frames of one page each time, and tells which third-party addresses were asked for."""
+    """Shows pages in frames of one page each time, and tells which third-party addresses were asked for.
 
-    def __init__(self, browser: Browser, pages: dict[str, bytes]) -> None:
+    Attributes:
+        headers: sent with every page.
+    """
+
+    def __init__(self, browser: Browser, pages: dict[str, bytes], headers: dict[bytes, bytes]) -> None:
         self._browser = browser
         self._pages = pages
+        self.headers = headers
 
     def requests(self, pages: list[bytes], *, scripting: bool) -> set[str]:
         """The third-party URLs that any of the pages makes the browser ask for."""
@@ -40,9 +45,14 @@ class Frames:
             if host == THIRD_PARTY or host.endswith("." + THIRD_PARTY):
                 asked.add(request.url)
 
+        def strike(request: Request) -> None:
+            if request.failure == "csp":  # announced, but the wall stopped it
+                asked.discard(request.url)
+
         with self._browser.new_context(java_script_enabled=scripting) as context:
             page = context.new_page()
             page.on("request", note)
+            page.on("requestfailed", strike)
             page.goto(SITE, wait_until="load", timeout=60_000)
             page.wait_for_timeout(300)
         return asked
@@ -52,20 +62,23 @@ class Frames:
 def frames() -> Iterator[Frames]:
     """A browser that can reach the local server as the site, and nothing else."""
     pages: dict[str, bytes] = {}
-    with _server(pages) as port, sync_playwright() as playwright:
+    headers: dict[bytes, bytes] = {}
+    with _server(pages, headers) as port, sync_playwright() as playwright:
         rules = f"--host-resolver-rules=MAP www.site.example 127.0.0.1:{port}, MAP * ~NOTFOUND"
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*_QUIET, rules])
-        yield Frames(browser, pages)
+        yield Frames(browser, pages, headers)
         browser.close()
 
 
 @contextmanager
-def _server(pages: dict[str, bytes]) -> Iterator[int]:
+def _server(pages: dict[str, bytes], headers: dict[bytes, bytes]) -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = pages.get(self.path)
             self.send_response(404 if body is None else 200)
             self.send_header("Content-Type", "text/html; charset=utf-8")
+            for name, value in headers.items():
+                self.send_header(name.decode(), value.decode())
             self.send_header("Content-Length", str(len(body or b"")))
             self.end_headers()
             self.wfile.write(body or b"")

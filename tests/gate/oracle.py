@@ -156,7 +156,10 @@ _MOVING = frozenset("set animate animatemotion animatetransform".split())
 
 
 def contacts(elements: Iterator[Element], page: str, third_party: str) -> list[str]:
-    """Everything through which the page would reach a host or one below it, each as ``namespace:element attribute``."""
+    """Everything through which the page would reach a host or one below it, each as ``namespace:element attribute``.
+
+    ``third_party`` may be ``not HOST``: then every host but this one counts, and scripts are not looked into.
+    """
     found = list(elements)
     base = _base(found, page)
 
@@ -177,9 +180,14 @@ def contacts(elements: Iterator[Element], page: str, third_party: str) -> list[s
 def leads(reference: str, third_party: str, base: str) -> bool:
     """Whether a reference on a page of this base leads to a host or one below it."""
     try:
-        host = ada_url.URL(reference, base=base).hostname.rstrip(".")
+        url = ada_url.URL(reference, base=base)
     except ValueError:
         return False
+    if url.protocol not in {"http:", "https:", "ws:", "wss:", "ftp:"}:
+        return False
+    host = url.hostname.rstrip(".")
+    if third_party.startswith("not "):
+        return host != third_party.removeprefix("not ")
     return host == third_party or host.endswith("." + third_party)
 
 
