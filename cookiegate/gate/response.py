@@ -105,6 +105,7 @@ class ResponseGate:
         self._start: Message | None = None
         self._body: Body | None = None
         self._given_up = False
+        self._unsent = b""
         self._repeats: Repeats | None = None
         self.status = 0
         self.is_page = False
@@ -275,10 +276,19 @@ class ResponseGate:
             return []
         if not last:
             self._repeats = None
+        if self._page.observing and self._start is not None:
+            self._unsent += data
         try:
             return self._pass_on(self._body.read(data, last=last), last=last)
         except UnreadableBody as error:
+            if self._page.observing and self._start is not None:
+                return self._leave_alone(self._start, last=last)
             return self._withhold(error)
+
+    def _leave_alone(self, start: Message, *, last: bool) -> list[Message]:
+        """Pass a body that cannot be read as it came, when the gate only watches."""
+        self._start = self._body = None
+        return [start, {"type": "http.response.body", "body": self._unsent, "more_body": not last}]
 
     def _pass_on(self, piece: bytes, *, last: bool) -> list[Message]:
         body = self._body

@@ -459,7 +459,17 @@ def test_watching_changes_nothing_but_inserts_the_banner() -> None:
     assert {note.name for note in notes} >= {"_t"}
 
 
-@pytest.mark.parametrize(("header", "status"), [((b"content-encoding", b"xor"), 200), ((b"content-range", b"x"), 206)])
-def test_watching_lets_pass_what_it_cannot_read(header: tuple[bytes, bytes], status: int) -> None:
-    sent = respond(HTML, header, status=status, policy=OBSERVING)
-    assert (sent.status, sent.body) == (status, DENIED)
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ((b"content-encoding", b"xor"), 200),
+        ((b"content-encoding", b"gzip"), 200),
+        ((b"content-encoding", b"deflate"), 200),
+        ((b"content-range", b"x"), 206),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 100])
+def test_watching_lets_pass_what_it_cannot_read(header: tuple[bytes, bytes], status: int, size: int) -> None:
+    pieces = [DENIED[at : at + size] for at in range(0, len(DENIED), size)]
+    sent = respond(HTML, header, pieces=pieces, status=status, policy=OBSERVING)
+    assert (sent.status, sent.body, sent.complete) == (status, DENIED, True)
