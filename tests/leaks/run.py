@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from browser.world import Contact, Visitor, World
+from browser.world import Contact, Outside, Stage
+from playwright.sync_api import BrowserContext, Page
 from playwright.sync_api import Error as BrowserError
-from playwright.sync_api import Page
 
 from .fixtures import Fixture, Kind
 from .site import SITE, Fixtures, Layer, label, layered, policy
@@ -36,17 +37,23 @@ _LOOK = """async () => ({
         ...(await indexedDB.databases()).map((database) => database.name), ...(await caches.keys()),
     ],
 })"""
+"""Whether the end of the page is there; names that the browser was asked to resolve, which no server sees; and keys of
+everything that is stored."""
 
 Visit = tuple[Fixture, Layer]
-Leaks = dict[Kind, set[str]]
 
 
 @dataclass(slots=True)
 class Seen:
     """What one visit gave away, by kind, and whether the end of the page was there."""
 
-    leaks: Leaks = field(default_factory=lambda: defaultdict(set))
+    leaks: dict[Kind, set[str]] = field(default_factory=lambda: defaultdict(set))
     whole: bool = False
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of what was given away."""
+        return frozenset(kind for kind, found in self.leaks.items() if found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,57 +63,62 @@ class Record:
     visits: Mapping[tuple[str, Layer], Seen]
     strangers: tuple[Contact, ...]
 
-    def leaks(self, layer: Layer) -> dict[str, set[Kind]]:
+    def leaks(self, layer: Layer) -> dict[str, frozenset[Kind]]:
         """The fixtures that leak through a layer, and how."""
-        found = ((identity, set(seen.leaks)) for (identity, at), seen in self.visits.items() if at == layer)
-        return {identity: kinds for identity, kinds in found if kinds}
+        return {identity: seen.kinds for (identity, at), seen in self.visits.items() if at == layer and seen.kinds}
+
+    def whole(self, layer: Layer) -> set[str]:
+        """The fixtures whose end was there."""
+        return {identity for (identity, at), seen in self.visits.items() if at == layer and seen.whole}
 
 
-def visit_all(world: World, fixtures: Sequence[Fixture], layers: Sequence[Layer], *, folder: Path) -> Record:
-    """Visit every fixture through every layer.
-
-    Args:
-        folder: where the gates may keep their databases.
-    """
-    sites = layered(fixtures, folder)
-    world.mount(sites, at="https")
+def visit_all(stage: Stage, fixtures: Sequence[Fixture], layers: Sequence[Layer]) -> Record:
+    """Visit every fixture through every layer, in a world of its own."""
     visits = [(fixture, layer) for fixture in fixtures for layer in layers]
     seen = {label(*visit): Seen() for visit in visits}
-    for scripting in (True, False):
-        chosen = [visit for visit in visits if visit[0].scripting == scripting]
-        if chosen:
-            Round(world.visitor(scripting=scripting), sites, seen, tabs=min(TABS, len(chosen))).visit(chosen)
-    for visit, headers in sites.headers.items():
-        seen[visit].leaks["hint"].update(_left_by(headers))
-    strangers = _attribute(world.outside.contacts(), seen)
-    for found in seen.values():
-        found.leaks = {kind: what for kind, what in found.leaks.items() if what}
+    with TemporaryDirectory(prefix="leaks-", ignore_cleanup_errors=True) as folder, stage.world() as world:
+        sites = layered(fixtures, Path(folder))
+        world.mount(sites, at="https")
+        for scripting in (True, False):
+            chosen = [visit for visit in visits if visit[0].scripting == scripting]
+            if chosen:
+                profile = Path(folder) / f"scripting-{scripting}"
+                profile.mkdir()
+                context = stage.launch(profile, java_script_enabled=scripting)
+                Round(context, stage.outside, sites, seen).visit(chosen)
+                context.close()
+        contacts = stage.outside.contacts()
+    for visited, headers in sites.headers.items():
+        seen[visited].leaks["hint"].update(_left_by(headers))
+    strangers = _attribute(contacts, seen)
     return Record({(fixture.id, layer): seen[label(fixture, layer)] for fixture, layer in visits}, strangers)
 
 
 class Round:
     """One browser's visits."""
 
-    def __init__(self, visitor: Visitor, sites: Fixtures, seen: Mapping[str, Seen], *, tabs: int) -> None:
-        self._visitor = visitor
+    def __init__(self, context: BrowserContext, outside: Outside, sites: Fixtures, seen: Mapping[str, Seen]) -> None:
+        self._context = context
+        self._outside = outside
         self._sites = sites
         self._seen = seen
-        self._pages = [visitor.context.new_page() for _ in range(tabs)]
+        self._cookie_rule = policy().cookie_rule
 
     def visit(self, visits: Sequence[Visit]) -> None:
         """Visit them all, a batch at a time; those that only a tab in front can show, one at a time."""
         behind = [visit for visit in visits if not visit[0].foreground]
+        pages = [self._context.new_page() for _ in range(min(TABS, len(visits)))]
         for start in range(0, len(behind), TABS):
-            self._visit(behind[start : start + TABS])
-        self._pages[0].bring_to_front()
+            self._visit(pages, behind[start : start + TABS])
+        pages[0].bring_to_front()
         for visit in visits:
             if visit[0].foreground:
-                self._visit([visit])
-        self._rest(set())
+                self._visit(pages, [visit])
+        self._rest()
         self._look_at_cookies()
 
-    def _visit(self, visits: Sequence[Visit]) -> None:
-        batch = list(zip(self._pages, visits, strict=False))
+    def _visit(self, pages: Sequence[Page], visits: Sequence[Visit]) -> None:
+        batch = list(zip(pages, visits, strict=False))
         for page, (fixture, layer) in batch:
             self._go(page, f"https://{label(fixture, layer)}.{SITE}/", scripting=fixture.scripting)
         self._rest({label(*visit) for visit in visits})
@@ -115,7 +127,7 @@ class Round:
             with suppress(BrowserError):
                 page.evaluate(run)
         if acting:
-            self._rest(set())
+            self._rest()
         for page, visit in batch:
             self._look(page, self._seen[label(*visit)])
         self._look_at_cookies()
@@ -127,19 +139,19 @@ class Round:
         else:
             page.goto(url, wait_until="commit")
 
-    def _rest(self, expected: set[str]) -> None:
+    def _rest(self, expected: Collection[str] = ()) -> None:
         """Wait until every site was asked, and nobody has done anything new for a while."""
         deadline = time.monotonic() + PATIENCE
-        before, since = self._activity(), time.monotonic()
+        before, since = -1, time.monotonic()
         while time.monotonic() < deadline:
-            self._visitor.page.wait_for_timeout(40)
-            if self._activity() != before or not expected <= self._sites.asked.keys():
+            self._context.pages[0].wait_for_timeout(40)
+            if self._activity() != before or not self._sites.asked.keys() >= set(expected):
                 before, since = self._activity(), time.monotonic()
             elif time.monotonic() - since > QUIET:
                 break
 
     def _activity(self) -> int:
-        return len(self._visitor.outside.contacts()) + self._sites.asked.total()
+        return len(self._outside.contacts()) + self._sites.asked.total()
 
     def _look(self, page: Page, seen: Seen) -> None:
         with suppress(BrowserError):  # an error page of the browser's own
@@ -150,13 +162,12 @@ class Round:
 
     def _look_at_cookies(self) -> None:
         """Note the cookies there are, and delete them: a browser keeps only so many for all hosts of a site."""
-        rule_for = policy().cookie_rule
-        for cookie in self._visitor.context.cookies():
+        for cookie in self._context.cookies():
             match = _LABEL.search(cookie["domain"]) or _LABEL.search(cookie["value"])
-            rule = rule_for(cookie["name"])
+            rule = self._cookie_rule(cookie["name"])
             if match and (rule is None or rule.purpose != "necessary"):
                 self._seen[match.group()].leaks["cookie"].add(f"{cookie['name']}@{cookie['domain']}")
-        self._visitor.context.clear_cookies()
+        self._context.clear_cookies()
 
 
 def _left_by(headers: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
 
@@ -151,7 +152,8 @@ async def _serve(fixture: Fixture, scope: Scope, send: Send) -> None:
     if coding:
         raw.append((b"content-encoding", coding.encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-    body = _body(answer, label)
+    silent = scope["method"] == "HEAD" or answer.status == HTTPStatus.NO_CONTENT
+    body = b"" if silent else _body(answer, label)
     size = answer.pieces or len(body) or 1
     for at in range(0, len(body), size):
         await send({"type": "http.response.body", "body": body[at : at + size], "more_body": True})
