@@ -291,7 +291,7 @@ class Elements:
         kind = (tag.get("http-equiv") or "").strip().lower()
         if kind == "refresh":
             url = refresh_url(tag.get("content") or "")
-            withheld = self.decider.url("meta refresh", url) if url else None
+            withheld = (self.decider.url("meta refresh", url) or self._local(url)) if url else None
         elif kind == "set-cookie":  # no present browser obeys it; the ones that did stored what it says
             withheld = Withheld("meta set-cookie", "", "")
         elif kind == "x-dns-prefetch-control" and (tag.get("content") or "").strip().lower() == "on":

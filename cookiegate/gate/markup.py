@@ -243,6 +243,8 @@ class ScriptEnd:
 
 _REFERENCE = re.compile(r"&(?:#[xX]([0-9A-Fa-f]+);?|#([0-9]+);?|([0-9A-Za-z]+;?))")
 _WINDOWS_1252 = {code: bytes([code]).decode("cp1252", "replace") for code in range(0x80, 0xA0)}
+_MOST_DIGITS = 9
+"""Digits that make a code point, or more than any; zeros before them do not count."""
 _LONGEST_LEGACY = max(len(name) for name in _NAMED if not name.endswith(";"))
 
 
@@ -257,7 +259,8 @@ def decode_value(raw: bytes) -> str:
 def _character(match: re.Match[str], text: str) -> str:
     hexadecimal, decimal, name = match.groups()
     if name is None:
-        return _code_point(int(hexadecimal, 16) if hexadecimal else int(decimal[:9]))
+        digits, base = (hexadecimal, 16) if hexadecimal else (decimal, 10)
+        return _code_point(int(digits.lstrip("0")[:_MOST_DIGITS] or "0", base))
     if name.endswith(";") and name in _NAMED:
         return _NAMED[name]
     following = text[match.end() : match.end() + 1]

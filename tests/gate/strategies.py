@@ -14,6 +14,7 @@ URLS = (
     "https://t.example/@",
     "HTTPS://T.EXAMPLE/@",
     "&#47;/t.example/@",
+    "&#000000000047;/t.example/@",
     "&#x2F&sol;t.example/@",
     "/\\t.example/@",
     "\\\\t.example\\@",

@@ -182,7 +182,7 @@ def test_nothing_but_the_address_is_taken_away(markup: str, edited: str) -> None
 
 SPELLINGS = r"""
 //t.example/x|https://t.example|HTTP://T.EXAMPLE/|&#47;&#47;t.example/|&sol;&sol;t.example|&#x2F;&#x2f;t&period;example
-&#0047/t.example|https&colon;//t.example|http:/t.example/|https:///t.example|http:t.example/x|\\t.example\x|/\t.example/x
+&#0047/t.example|&#000000000000000047;/t.example|&#x00000000000000002F;/t.example|https&colon;//t.example|http:/t.example/|https:///t.example|http:t.example/x|\\t.example\x|/\t.example/x
 //u@t.example/|//www.site.example@t.example/|//www.site.example:x@t.example:81/|https://t.example:443/|//t.example./x
 //%74.example/|//t%2eexample/|//T%2EEXAMPLE/|//ｔ.example/|//t。example/|//sub.t.example/|wss://t.example/|ftp://t.example/
  //t.example/ |https://t.example?//www.site.example|//t.example#www.site.example|//t.example\@www.site.example/
@@ -420,6 +420,7 @@ def test_what_cannot_be_read_is_withheld_or_empty(reference: str) -> None:
         "<script type=module src=\"data:text/javascript,import 'https://t.example/x'\"></script>",
         "<link rel=modulepreload href=\"data:text/javascript,import 'https://t.example/x'\">",
         "<a href='javascript:t_track(1)'>a</a>",
+        "<meta http-equiv=refresh content='0;url=data:text/html,<img src=https://t.example>'>",
         "<a href=' &#106;avascript&colon;t_track(1)'>a</a>",
         "<svg><a xlink:href='javascript:t_track(1)'>a</a></svg>",
         "<form action='javascript:t_track(1)'><button formaction='javascript:t_track(1)'></form>",
