@@ -16,7 +16,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from cookiegate.lawful import Verdict, decide
-from cookiegate.policy import Basis, Policy, parse_policy
+from cookiegate.policy import Basis, Period, Policy, Usage, parse_policy
 from cookiegate.preview import verdict_for
 from cookiegate.record import (
     Count,
@@ -107,8 +107,10 @@ def test_nothing_but_consent_covers_a_person_in_the_strict_profile() -> None:
     policy = parse_policy(
         '[site]\nname = "S"\npolicy_version = "1"\n[controller]\nname = "C"\nemail = "a@b.test"\n'
         '[[purpose]]\nid = "operations"\nbasis = "legitimate_interests"\nnecessary = true\ntitle = "T"\ntext = "T"\n'
-        '[usage]\npurpose = "operations"\nretention = "P1M"'
+        '[usage]\npurpose = "analytics"\nretention = "P1M"'
     )
+    # The loader refuses this; a policy built by hand could still say it.
+    policy = replace(policy, usage=Usage(Period("P1M"), purpose="operations"))
     verdict = decide(policy, Signals(), None, NOON)
     assert verdict.allows("operations")
     assert record(verdict, policy) is None
